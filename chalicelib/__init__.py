@@ -1,0 +1,1 @@
+"""Strøm for AWS: everything that Lambda, workers and the command line share."""

@@ -1,0 +1,1 @@
+"""The pure core: values and decisions. No clock, IO, randomness, AWS or framework."""

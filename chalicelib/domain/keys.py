@@ -1,0 +1,111 @@
+"""Every key of every table, and of the object store: no other file knows how one is spelled.
+
+Source: protocol, items; HTTP API, section 4.4 for the log archive.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zlib import crc32
+
+META = "META"
+DUE_SHARDS = 4
+_STEP = "STEP#"
+
+
+def job_pk(job_id: str) -> str:
+    """Return the partition that holds a job's META and step records."""
+    return f"JOB#{job_id}"
+
+
+def step_sk(step: str) -> str:
+    """Return the sort key of a step's record."""
+    return _STEP + step
+
+
+def step_of(sk: str) -> str:
+    """Return the step that a sort key made by `step_sk` names."""
+    return sk.removeprefix(_STEP)
+
+
+def due_pk(job_id: str) -> str:
+    """Return the shard of the `due` index that a job belongs to."""
+    return due_shard(crc32(job_id.encode()) % DUE_SHARDS)
+
+
+def due_shard(number: int) -> str:
+    """Return the partition of one shard, from 0 up to `DUE_SHARDS`."""
+    return f"DUE#{number}"
+
+
+def list_sk(created_at: str, job_id: str) -> str:
+    """Return the sort key of the `list` index: by time, then by id."""
+    return f"{created_at}#{job_id}"
+
+
+WORKSPACES_PK = "WORKSPACES"
+WORKERS_PK = "WORKERS"
+
+
+def revisions_pk(workspace: str) -> str:
+    """Return the partition of a workspace's revisions."""
+    return f"WORKSPACE#{workspace}"
+
+
+def log_pk(job_id: str) -> str:
+    """Return the partition of a job's log chunks."""
+    return f"LOG#{job_id}"
+
+
+def log_sk(step: str, attempt: int, first: int) -> str:
+    """Return the sort key of a chunk: by step, attempt and first line."""
+    return f"{log_step_prefix(step)}{attempt:03d}#{first:010d}"
+
+
+def log_step_prefix(step: str) -> str:
+    """Return what all sort keys of one step's chunks begin with. `]` ends no step's name."""
+    return f"{step}]#"
+
+
+def definition_blob(workspace: str, revision: str) -> str:
+    """Return the key of a revision's parsed definition."""
+    return f"workspaces/{workspace}/{revision}/definition.json"
+
+
+def archive_blob(workspace: str, revision: str) -> str:
+    """Return the key of a revision's files."""
+    return f"workspaces/{workspace}/{revision}/files.tar.gz"
+
+
+def upload_blob(upload_id: str) -> str:
+    """Return the key of an upload that waits to be published."""
+    return f"uploads/{upload_id}.tar.gz"
+
+
+def input_blob(workspace: str, job_id: str) -> str:
+    """Return the key of a job's input, where it is too large for its item."""
+    return f"jobs/{workspace}/{job_id}/input.json"
+
+
+def secret_input_blob(workspace: str, job_id: str) -> str:
+    """Return the key of the values of a job's secret inputs."""
+    return f"jobs/{workspace}/{job_id}/secret-input.json"
+
+
+def output_blob(job_id: str, step: str, attempt: int, lease: str) -> str:
+    """Return the key of an attempt's output;
+    the lease keeps a stale worker off the accepted one.
+    """
+    return f"outputs/{job_id}/{step}/{attempt:03d}-{lease}.json"
+
+
+def chunk_blob(job_id: str, step: str, attempt: int, first: int) -> str:
+    """Return the key of a log chunk that is too large for an item."""
+    return f"chunks/{job_id}/{step}/{attempt:03d}-{first:010d}.jsonl.gz"
+
+
+def log_archive_blob(workspace: str, task: str, job_id: str, created_at: datetime) -> str:
+    """Return the key of a job's whole log. Source: HTTP API, section 4.4."""
+    day = created_at.strftime("%Y/%m/%d")
+    instant = created_at.strftime("%Y-%m-%dT%H-%M-%S")
+    return f"logs/{workspace}/{task}/{day}/{instant}_{job_id}.jsonl.gz"

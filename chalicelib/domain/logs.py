@@ -1,0 +1,121 @@
+"""Log lines, chunks of them, and the lines that the job's own history tells.
+
+Lines of one attempt carry a sequence number from 1, given by the one worker that holds its lease;
+a
+chunk is a gapless run of them. Source: live logs, section 2.3; HTTP API, section 4.4.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chalicelib.domain.job import JobState, StepRecord
+from chalicelib.domain.lifecycle import StepStatus
+from chalicelib.domain.plan import Flow, derive
+from chalicelib.domain.values import BlobRef
+
+SERVER_STEP = "_server"
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line; `stream` is `stdout` or `stderr`, `ts` in UTC."""
+
+    ts: datetime
+    stream: str
+    step: str
+    line: str
+
+    def to_json(self) -> str:
+        """Return the line's JSONL form, without the newline."""
+        body = {"ts": stamp(self.ts), "stream": self.stream, "step": self.step, "line": self.line}
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogChunk:
+    """Lines `first` to `last` of one attempt: JSONL in `text`, or in the blob that `ref` names."""
+
+    job_id: str
+    step: str
+    attempt: int
+    first: int
+    last: int
+    text: str = ""
+    ref: BlobRef | None = None
+
+
+def stamp(instant: datetime) -> str:
+    """Return RFC 3339 in UTC with microseconds, so that texts sort as the instants do."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def narrate(flow: Flow, state: JobState) -> list[LogLine]:
+    """Return the `_server` lines that the job's records tell, oldest first.
+
+    They are derived, not stored: each decision of the engine leaves its trace in the records.
+    """
+    lines = sorted(_events(flow, state), key=lambda event: event[0])
+    return [LogLine(at, "stderr", SERVER_STEP, text) for at, text in lines]
+
+
+def _events(flow: Flow, state: JobState) -> Iterator[tuple[datetime, str]]:
+    job = state.job
+    source = f" ({job.source_id})" if job.source_id else ""
+    yield job.created_at, f"Job created by {job.source_type}{source}, revision {job.revision}"
+    for record in state.steps.values():
+        yield from _step_events(record)
+    statuses = derive(flow, state)
+    for key, status in statuses.items():
+        if status is StepStatus.SKIPPED:
+            yield (
+                _skipped_at(flow, state, key),
+                f"Step '{key}' skipped: {_why(flow, statuses, key)}",
+            )
+    if job.completed_at is not None:
+        yield job.completed_at, f"Job {job.status}"
+
+
+def _step_events(record: StepRecord) -> Iterator[tuple[datetime, str]]:
+    name = f"Step '{record.step}'"
+    for past in record.history:
+        yield past.failed_at, f"{name} attempt {past.attempt} failed: {past.error}"
+    if record.status is StepStatus.READY and record.retry_at and record.history:
+        at = record.history[-1].failed_at
+        yield at, f"{name} is tried again at {stamp(record.retry_at)} (attempt {record.attempt})"
+    if record.started_at is not None:
+        by = f" by worker {record.worker}" if record.worker else ""
+        yield record.started_at, f"{name} attempt {record.attempt} started{by}"
+    if record.completed_at is not None:
+        why = f": {record.error}" if record.error else ""
+        yield record.completed_at, f"{name} {record.status}{why}"
+
+
+def _skipped_at(flow: Flow, state: JobState, key: str) -> datetime:
+    """Return when the last of the step's ended ancestors ended: that decided the skip."""
+    ends = [state.job.created_at]
+    pending = list(flow.steps[key].depends_on)
+    seen: set[str] = set()
+    while pending:
+        need = pending.pop()
+        if need in seen:
+            continue
+        seen.add(need)
+        record = state.steps.get(need)
+        if record is not None and record.completed_at is not None:
+            ends.append(record.completed_at)
+        else:
+            pending.extend(flow.steps[need].depends_on)
+    return max(ends)
+
+
+def _why(flow: Flow, statuses: dict[str, StepStatus], key: str) -> str:
+    broken = [
+        f"'{need}' {statuses[need]}"
+        for need in flow.steps[key].depends_on
+        if statuses[need] in (StepStatus.FAILED, StepStatus.CANCELLED)
+    ]
+    return ", ".join(broken) if broken else "everything before it was skipped"
