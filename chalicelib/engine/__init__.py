@@ -1,0 +1,1 @@
+"""Use cases over ports. Nothing here knows a clock, a network or AWS: the adapters do."""

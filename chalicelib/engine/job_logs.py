@@ -1,0 +1,121 @@
+"""A job's log: take chunks in, give lines out in order of time, and archive the whole at the end.
+
+While the archive is not written, lines come from the chunks and from the job's own records; the
+archive holds exactly those, so that all three ways of reading give the same text.
+Source: decision 13; live logs.
+"""
+
+from __future__ import annotations
+
+import gzip
+import heapq
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from itertools import groupby
+
+from chalicelib.domain import keys
+from chalicelib.domain.job import AfterAction, Job, JobState
+from chalicelib.domain.logs import SERVER_STEP, LogChunk, LogLine, narrate
+from chalicelib.domain.plan import Flow
+from chalicelib.engine.engine import Engine
+from chalicelib.engine.payloads import load_blob, store_blob
+from chalicelib.engine.ports import Blobs, LogStore
+
+INLINE_CHUNK_BYTES = 8 * 1024
+KEPT = timedelta(days=30)
+
+# Every line begins with its time in a form of fixed width, so this much of it orders lines.
+_STAMP = slice(0, len('{"ts":"2026-11-21T08:00:00.000000Z"'))
+
+
+def append_lines(
+    engine: Engine, job_id: str, step: str, attempt: int, first: int, lines: Sequence[LogLine]
+) -> None:
+    """Keep lines `first`, `first + 1` … of an attempt;
+    a repeat of the same chunk changes nothing.
+    """
+    if not lines:
+        return
+    text = "".join(line.to_json() + "\n" for line in lines)
+    ref = None
+    if len(text.encode()) > INLINE_CHUNK_BYTES:
+        key = keys.chunk_blob(job_id, step, attempt, first)
+        ref = store_blob(engine.blobs, key, gzip.compress(text.encode(), compresslevel=3, mtime=0))
+        text = ""
+    chunk = LogChunk(
+        job_id=job_id,
+        step=step,
+        attempt=attempt,
+        first=first,
+        last=first + len(lines) - 1,
+        text=text,
+        ref=ref,
+    )
+    engine.logs.append(chunk, engine.clock.now() + KEPT)
+
+
+def read_log(engine: Engine, job_id: str, step: str | None = None) -> Iterator[str]:
+    """Yield the JSONL lines of a job, of one step, or of `_server`, in order of time.
+
+    Raises:
+        NotFoundError: no such job.
+    """
+    job = engine.jobs.get(job_id)
+    if is_archived(job):
+        return _archived(engine.blobs, job, step)
+    state = engine.jobs.load(job_id)
+    return merged(engine.blobs, engine.logs, engine.plan_of(job).flow, state, step)
+
+
+def is_archived(job: Job) -> bool:
+    """Say whether the job's log stands in its archive."""
+    return job.status.is_terminal and AfterAction.ARCHIVE_LOG not in job.after
+
+
+def archive_log(blobs: Blobs, logs: LogStore, flow: Flow, state: JobState) -> None:
+    """Write the ended job's whole log as one gzip JSONL object; a repeat writes the same."""
+    job = state.job
+    key = keys.log_archive_blob(job.workspace, job.task, job.job_id, job.created_at)
+    blobs.put_stream(key, _gzipped(merged(blobs, logs, flow, state, None)))
+
+
+def merged(
+    blobs: Blobs, logs: LogStore, flow: Flow, state: JobState, step: str | None
+) -> Iterator[str]:
+    """Yield lines of chunks and records in order of time; equal times keep the steps' order."""
+    sources: list[Iterable[str]] = []
+    if step in (None, SERVER_STEP):
+        sources.append([line.to_json() for line in narrate(flow, state)])
+    if step != SERVER_STEP:
+        chunks = logs.chunks(state.job.job_id, step)
+        for _, attempt in groupby(chunks, key=lambda chunk: (chunk.step, chunk.attempt)):
+            sources.append(_lines_of(blobs, list(attempt)))
+    return heapq.merge(*sources, key=lambda line: line[_STAMP])
+
+
+def _lines_of(blobs: Blobs, chunks: Sequence[LogChunk]) -> Iterator[str]:
+    for chunk in chunks:
+        text = chunk.text
+        if chunk.ref is not None:
+            text = gzip.decompress(load_blob(blobs, chunk.ref)).decode()
+        # Not `splitlines`: a line may hold separators that only Unicode knows.
+        yield from text.rstrip("\n").split("\n")
+
+
+def _gzipped(lines: Iterable[str]) -> Iterator[bytes]:
+    packer = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    for line in lines:
+        part = packer.compress(f"{line}\n".encode())
+        if part:
+            yield part
+    yield packer.flush()
+
+
+def _archived(blobs: Blobs, job: Job, step: str | None) -> Iterator[str]:
+    key = keys.log_archive_blob(job.workspace, job.task, job.job_id, job.created_at)
+    text = gzip.decompress(blobs.get(key)).decode()
+    for line in text.split("\n"):
+        if line and (step is None or json.loads(line)["step"] == step):
+            yield line

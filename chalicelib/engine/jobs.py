@@ -1,0 +1,129 @@
+"""Create a job: check the input, write it, send its first steps.
+
+The job exists from one conditional write on; what is cut off after it is repaired by the sweep.
+Source: protocol, "Moves"; state machines, section 3.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from uuid import UUID, uuid5
+
+from chalicelib.domain import keys
+from chalicelib.domain.due import first_due
+from chalicelib.domain.errors import (
+    ConflictError,
+    IdempotencyError,
+    InvalidError,
+    NotFoundError,
+)
+from chalicelib.domain.inputs import CheckedInput, check_input
+from chalicelib.domain.job import Job, JobState
+from chalicelib.domain.lifecycle import JobStatus, SourceType
+from chalicelib.domain.support import unsupported
+from chalicelib.domain.values import JsonObject
+from chalicelib.domain.workflow import Definition, Task
+from chalicelib.engine.advance import act
+from chalicelib.engine.engine import Engine
+from chalicelib.engine.payloads import encode, store_blob, store_payload
+
+_JOB_NAMESPACE = UUID("6f1c5e3a-0c1e-5d0b-9a5b-7b7a5f1d2c11")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """A wish to run a task. The same `idempotency_key` makes at most one job in a workspace."""
+
+    workspace: str
+    task: str
+    input: JsonObject = field(default_factory=dict)
+    source_type: SourceType = SourceType.API
+    source_id: str | None = None
+    idempotency_key: str | None = None
+
+
+def create(engine: Engine, request: JobRequest) -> Job:
+    """Create the job and send its first steps; a repeat of an idempotent request returns the
+    first.
+
+    Raises:
+        NotFoundError: no such workspace or task.
+        InvalidError: the input does not fit, or the task uses what is not executed yet.
+        IdempotencyError: the key was used with another body.
+    """
+    workspace = engine.registry.workspace(request.workspace)
+    if workspace.revision is None:
+        raise InvalidError(
+            f"workspace {request.workspace!r} has no valid revision yet: {workspace.error}"
+        )
+    definition = engine.definitions.load(request.workspace, workspace.revision)
+    task = _task(definition, request)
+    checked = check_input(task.input, request.input, definition)
+    wanted = _new_job(engine, request, workspace.revision, checked)
+    job = engine.jobs.create(wanted)
+    if job.nonce != wanted.nonce:
+        _check_repeat(job, wanted)
+        return job
+    try:
+        act(engine, JobState(job))
+    except ConflictError:
+        return engine.jobs.get(job.job_id)
+    return job
+
+
+def _task(definition: Definition, request: JobRequest) -> Task:
+    task = definition.tasks.get(request.task)
+    if task is None:
+        raise NotFoundError(f"workspace {request.workspace!r} has no task {request.task!r}")
+    missing = unsupported(definition, task)
+    if missing:
+        raise InvalidError(f"task {request.task!r} cannot run yet: " + "; ".join(missing))
+    return task
+
+
+def _new_job(engine: Engine, request: JobRequest, revision: str, checked: CheckedInput) -> Job:
+    now = engine.clock.now()
+    job_id = _job_id(engine, request)
+    secret_input = None
+    if checked.secret:
+        key = keys.secret_input_blob(request.workspace, job_id)
+        secret_input = store_blob(engine.blobs, key, encode(checked.secret))
+    return Job(
+        job_id=job_id,
+        workspace=request.workspace,
+        task=request.task,
+        revision=revision,
+        status=JobStatus.PENDING,
+        source_type=request.source_type,
+        source_id=request.source_id,
+        created_at=now,
+        input=store_payload(
+            engine.blobs, keys.input_blob(request.workspace, job_id), checked.shown
+        ),
+        secret_input=secret_input,
+        request_hash=_request_hash(request),
+        due=first_due(now),
+        nonce=engine.ids.nonce(),
+    )
+
+
+def _job_id(engine: Engine, request: JobRequest) -> str:
+    """Return a new id, or the one that stands for the idempotency key. Source: decision 8."""
+    if request.idempotency_key is None:
+        return engine.ids.job_id()
+    return str(uuid5(_JOB_NAMESPACE, f"{request.workspace}\n{request.idempotency_key}"))
+
+
+def _request_hash(request: JobRequest) -> str | None:
+    if request.idempotency_key is None:
+        return None
+    return sha256(encode([request.task, request.input])).hexdigest()
+
+
+def _check_repeat(job: Job, wanted: Job) -> None:
+    if job.request_hash != wanted.request_hash:
+        raise IdempotencyError(
+            f"the idempotency key was used for job {job.job_id} with another task or input; "
+            "use a new key for a new request"
+        )

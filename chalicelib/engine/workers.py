@@ -1,0 +1,103 @@
+"""Workers' sessions: register, heartbeat, take the next attempt, end.
+
+Source: protocol, "Workers"; HTTP API, section 4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.domain.errors import InvalidError, NotFoundError, TemplateError, TooEarlyError
+from chalicelib.domain.values import StepRef
+from chalicelib.domain.worker import WorkerRecord, WorkerStatus
+from chalicelib.engine.engine import Engine
+from chalicelib.engine.ports import Received
+from chalicelib.engine.steps import Assignment, claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """What a worker says of itself when it starts."""
+
+    name: str
+    capabilities: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+    exclusive: bool = False
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """The answer to a heartbeat: the steps whose jobs were cancelled, to be stopped."""
+
+    cancelled: tuple[StepRef, ...] = ()
+
+
+def register(engine: Engine, hello: Hello) -> WorkerRecord:
+    """Open a session: each start of a worker is a new one.
+
+    Raises:
+        InvalidError: a worker without a capability could never be given work.
+    """
+    if not hello.capabilities:
+        raise InvalidError("a worker needs at least one capability, such as `script`")
+    now = engine.clock.now()
+    record = WorkerRecord(
+        worker_id=engine.ids.job_id(),
+        name=hello.name,
+        status=WorkerStatus.ACTIVE,
+        capabilities=hello.capabilities,
+        tags=hello.tags,
+        exclusive=hello.exclusive,
+        version=hello.version,
+        registered_at=now,
+        last_heartbeat=now,
+    )
+    engine.registry.put_worker(record)
+    return record
+
+
+def heartbeat(engine: Engine, worker_id: str, running: Sequence[StepRef] | None) -> Orders:
+    """Note that the session lives and what it runs; answer with what it must stop.
+
+    `running` None: the worker does not say, so a step that it lost is only found by its timeout.
+
+    Raises:
+        NotFoundError: no such session.
+    """
+    engine.registry.heartbeat(worker_id, engine.clock.now(), running)
+    held = running or ()
+    ended = {job_id for job_id in {ref.job_id for ref in held} if _has_ended(engine, job_id)}
+    return Orders(tuple(ref for ref in held if ref.job_id in ended))
+
+
+def sign_off(engine: Engine, worker_id: str) -> None:
+    """Close a session that stops by itself; it must have ended or handed back what it held."""
+    engine.registry.worker_gone(worker_id, engine.clock.now())
+
+
+def take(engine: Engine, received: Received, session: str, worker: str) -> Assignment | None:
+    """Claim what a message speaks of, then take the message off its queue.
+
+    The message stays when the claim could not be tried: the queue gives it out again.
+
+    Raises:
+        TemplateError: the step's templates failed; it is ended as failed and the message is gone.
+    """
+    try:
+        assignment = claim(engine, received.message, session, worker)
+    except TemplateError:
+        engine.queue.delete(received)
+        raise
+    except TooEarlyError:
+        return None
+    engine.queue.delete(received)
+    return assignment
+
+
+def _has_ended(engine: Engine, job_id: str) -> bool:
+    try:
+        return engine.jobs.get(job_id).status.is_terminal
+    except NotFoundError:
+        return True

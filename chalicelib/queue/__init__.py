@@ -1,0 +1,1 @@
+"""How ready steps travel to workers."""
