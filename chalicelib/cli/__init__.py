@@ -1,0 +1,1 @@
+"""The command `stroem`, one file a verb."""

@@ -1,0 +1,110 @@
+"""`stroem jobs`, `status`, `cancel`: what ran, where a job stands, and its end by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chalicelib.cli import output
+from chalicelib.cli.output import Form, duration, local_time
+from chalicelib.cli.remote import DEFAULT_URL, Server, Token, client_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
+Output = Annotated[Form, typer.Option("--output", "-o", help="Form of the data.")]
+Only = Annotated[str | None, typer.Option("--workspace", "-w", help="Only this workspace.")]
+TaskOnly = Annotated[str | None, typer.Option("--task", help="Only this task; needs -w.")]
+Status = Annotated[str | None, typer.Option("--status", help="Only jobs of this status.")]
+Search = Annotated[str | None, typer.Option("--search", help="Part of a name or id.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="How many.")]
+
+
+def jobs(
+    workspace: Only = None,
+    task: TaskOnly = None,
+    status: Status = None,
+    search: Search = None,
+    limit: Limit = 20,
+    form: Output = Form.TABLE,
+    server: Server = DEFAULT_URL,
+    token: Token = None,
+) -> None:
+    """List jobs, newest first."""
+    query = {
+        "workspace": workspace,
+        "task_name": task,
+        "status": status,
+        "search": search,
+        "limit": limit,
+    }
+    page = client_of(server, token).get("/api/jobs", query)
+    if form is Form.JSON:
+        output.data(page)
+        return
+    rows = [
+        (
+            job["job_id"],
+            job["workspace"],
+            job["task_name"],
+            job["status"],
+            local_time(job["created_at"]),
+            duration(job["started_at"], job["completed_at"]) or None,
+        )
+        for job in page["items"]
+    ]
+    output.table(("JOB", "WORKSPACE", "TASK", "STATUS", "CREATED", "TOOK"), rows)
+    output.say(f"{len(rows)} of {page['total']}")
+
+
+def status(
+    job: JobId, form: Output = Form.TABLE, server: Server = DEFAULT_URL, token: Token = None
+) -> None:
+    """Show where a job and each of its steps stand."""
+    from chalicelib.cli.client import path_of  # noqa: PLC0415 - `--version` stays quick
+
+    found = client_of(server, token).get(path_of("api", "jobs", job))
+    if form is Form.JSON:
+        output.data(found)
+    else:
+        show_job(found)
+
+
+def cancel(job: JobId, server: Server = DEFAULT_URL, token: Token = None) -> None:
+    """Cancel a job that has not ended."""
+    from chalicelib.cli.client import path_of  # noqa: PLC0415 - the same
+
+    answer = client_of(server, token).post(path_of("api", "jobs", job, "cancel"))
+    print(f"{job}: {answer['status']}")
+
+
+def show_job(job: Mapping[str, Any]) -> None:
+    """Print a job as people read it: its fields, its steps, the errors of those that failed."""
+    output.fields(
+        {
+            "job": job["job_id"],
+            "task": f"{job['workspace']}/{job['task_name']}",
+            "status": job["status"],
+            "revision": job["revision"],
+            "created": local_time(job["created_at"]),
+            "started": local_time(job["started_at"]),
+            "completed": local_time(job["completed_at"]),
+            "took": duration(job["started_at"], job["completed_at"]),
+        }
+    )
+    print()
+    rows = [
+        (
+            step["step_name"],
+            step["status"],
+            duration(step["started_at"], step["completed_at"]) or None,
+            step["retry_attempt"] or None,
+        )
+        for step in job["steps"]
+    ]
+    output.table(("STEP", "STATUS", "TOOK", "RETRIES"), rows)
+    for step in job["steps"]:
+        if step["error_message"]:
+            print(f"\n{step['step_name']}: {step['error_message']}")

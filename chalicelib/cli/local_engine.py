@@ -1,0 +1,27 @@
+"""The engine in this process's memory: the same use cases as in AWS, over the memory adapters."""
+
+from __future__ import annotations
+
+from chalicelib.engine.engine import Engine, Limits
+from chalicelib.queue.memory import MemoryQueue
+from chalicelib.store.memory import MemoryBlobs, MemoryLogs, MemoryRegistry
+from chalicelib.store.memory_jobs import MemoryJobs
+from chalicelib.wiring import SystemClock, SystemIds, system_renderer
+from chalicelib.workspaces.definitions import StoredDefinitions
+
+
+def memory_engine() -> Engine:
+    """Return an engine that forgets everything when the process ends."""
+    clock, registry, blobs = SystemClock(), MemoryRegistry(), MemoryBlobs()
+    return Engine(
+        jobs=MemoryJobs(),
+        registry=registry,
+        logs=MemoryLogs(),
+        blobs=blobs,
+        queue=MemoryQueue(clock),
+        clock=clock,
+        ids=SystemIds(),
+        definitions=StoredDefinitions(registry, blobs),
+        renderer=system_renderer(),
+        limits=Limits(),
+    )

@@ -1,0 +1,113 @@
+"""What verbs print: data on stdout, chatter on stderr; colour only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from chalicelib.cli.exits import CommandError, Exit
+
+_COLOURS = {
+    "completed": "32",
+    "failed": "31",
+    "cancelled": "33",
+    "running": "36",
+    "skipped": "90",
+    "active": "32",
+    "inactive": "90",
+}
+
+
+class Form(StrEnum):
+    """How data is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def data(value: object) -> None:
+    """Print a value as JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """Print chatter, which a pipe must not see."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print aligned columns; nothing is cut off. Statuses get their colour on a terminal."""
+    cells = [[_text(cell) for cell in row] for row in rows]
+    lines = [list(headings), *cells]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(headings))]
+    for number, line in enumerate(lines):
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        if number and is_coloured():
+            padded = [coloured(cell, cell.strip()) for cell in padded]
+        print("  ".join(padded).rstrip())
+
+
+def fields(pairs: Mapping[str, object]) -> None:
+    """Print names and values, one a line; those without a value are left out."""
+    shown = {name: value for name, value in pairs.items() if value not in (None, "")}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        text = _text(value)
+        print(f"{name.ljust(width)}  {coloured(text, text) if is_coloured() else text}")
+
+
+def coloured(text: str, status: str) -> str:
+    """Return the text in the colour of the status."""
+    colour = _COLOURS.get(status)
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour else text
+
+
+def is_coloured() -> bool:
+    """Say whether stdout is a terminal that wants colour. `main` decides on NO_COLOR."""
+    return _state["colour"] and sys.stdout.isatty()
+
+
+def without_colour() -> None:
+    """Print no colour from now on."""
+    _state["colour"] = False
+
+
+def local_time(text: str | None) -> str:
+    """Return an RFC 3339 time as local time, to the second; "" for none."""
+    if not text:
+        return ""
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(start: str | None, end: str | None) -> str:
+    """Return the time between two RFC 3339 times, such as `1.4s`; "" while either is missing."""
+    if not start or not end:
+        return ""
+    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    return f"{seconds:.1f}s" if seconds < 60 else f"{seconds // 60:.0f}m{seconds % 60:02.0f}s"  # noqa: PLR2004
+
+
+def parse_json(text: str, what: str) -> object:
+    """Return the text's JSON.
+
+    Raises:
+        CommandError: it is none; the message says where it breaks.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, f"{what} is no JSON: {error}") from None
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+_state = {"colour": True}

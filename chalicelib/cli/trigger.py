@@ -1,0 +1,92 @@
+"""`stroem trigger`: start a job on a server, and wait for it or watch it if asked."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chalicelib.cli import output
+from chalicelib.cli.exits import CommandError, Exit, exit_of
+from chalicelib.cli.output import Form
+from chalicelib.cli.remote import DEFAULT_URL, Server, Token, Workspace, client_of
+
+if TYPE_CHECKING:
+    from chalicelib.cli.client import Client
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")]
+Pairs = Annotated[
+    list[str] | None, typer.Option("-i", metavar="KEY=VALUE", help="One input; repeatable.")
+]
+Whole = Annotated[
+    str | None, typer.Option("--input", help="All inputs as JSON, @file, or - for stdin.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end; exit as the job ended.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Print the log while waiting.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", help="Seconds to wait at most; exit 6 then.")
+]
+Key = Annotated[
+    str | None, typer.Option("--idempotency-key", help="The same key makes the same job.")
+]
+Output = Annotated[Form, typer.Option("--output", "-o", help="Form of the data.")]
+
+
+def trigger(
+    task: TaskName,
+    workspace: Workspace = "default",
+    pairs: Pairs = None,
+    whole: Whole = None,
+    wait: Wait = False,
+    follow: Follow = False,
+    timeout: Timeout = None,
+    key: Key = None,
+    form: Output = Form.TABLE,
+    server: Server = DEFAULT_URL,
+    token: Token = None,
+) -> None:
+    """Start a job. With --wait or --follow the exit code tells how it ended."""
+    client = client_of(server, token)
+    job_id = _execute(client, workspace, task, pairs or [], whole, key)
+    if form is Form.TABLE or follow:
+        print(f"Job created: {job_id}", file=sys.stderr if follow else sys.stdout, flush=True)
+    if not (wait or follow):
+        if form is Form.JSON:
+            output.data({"job_id": job_id})
+        return
+    job = _await(client, job_id, timeout, follow=follow)
+    if form is Form.JSON:
+        output.data(job)
+    else:
+        output.say(f"job {job_id} {job['status']}")
+    raise typer.Exit(exit_of(job["status"]))
+
+
+def _execute(
+    client: Client, workspace: str, task: str, pairs: list[str], whole: str | None, key: str | None
+) -> str:
+    from chalicelib.cli.client import path_of  # noqa: PLC0415 - `--version` stays quick
+    from chalicelib.cli.inputs import read_input  # noqa: PLC0415 - the same
+
+    path = path_of("api", "workspaces", workspace, "tasks", task)
+    fields = client.get(path)["input"] if pairs else {}
+    types = {name: field.get("type", "string") for name, field in fields.items()}
+    choices = frozenset(name for name, field in fields.items() if field.get("multiple"))
+    given = read_input(pairs, whole, types, choices)
+    headers = {"Idempotency-Key": key} if key else None
+    answer = client.post(f"{path}/execute", {"input": given}, headers)
+    return str(answer["job_id"])
+
+
+def _await(client: Client, job_id: str, timeout_s: float | None, *, follow: bool) -> Any:  # noqa: ANN401 - JSON
+    from chalicelib.cli.follow import Follower  # noqa: PLC0415 - the same
+
+    # A follower of a step that no flow can have prints nothing, and only waits.
+    follower = Follower(client, job_id, None if follow else "[]")
+    try:
+        return follower.to_end(timeout_s)
+    except KeyboardInterrupt:
+        raise CommandError(
+            Exit.INTERRUPTED, f"detached; job {job_id} goes on (`stroem cancel {job_id}` ends it)"
+        ) from None

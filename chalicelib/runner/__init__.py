@@ -1,0 +1,1 @@
+"""Runs one step as a process on this machine, for workers and for `stroem run`."""

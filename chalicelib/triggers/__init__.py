@@ -1,0 +1,1 @@
+"""What events start: plain functions that app.py calls."""
