@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 ROUND_S = 30
 FIRST = timedelta(minutes=1)
-LONGEST = timedelta(minutes=10)
+# A job that lost everything just after a look must still end within ten minutes (I3).
+LONGEST = timedelta(minutes=5)
 
 
 def first_due(now: datetime) -> datetime:
@@ -19,13 +20,14 @@ def first_due(now: datetime) -> datetime:
     return _rounded(now + FIRST)
 
 
-def next_due(now: datetime, looks: int, retries: Iterable[datetime]) -> datetime:
+def next_due(now: datetime, looks: int, wanted: Iterable[datetime]) -> datetime:
     """Return the time of the next look after look number `looks`, from 1.
 
-    The gaps double from 1 minute to 10; a retry that the queue cannot wait for brings it forward.
+    The gaps are 2, 4, then 5 minutes; the first instant of `wanted` that is still to come, such as
+    that of a retry or of a step's timeout, brings it forward.
     """
     gap = min(FIRST * 2 ** min(looks, 10), LONGEST)
-    return _rounded(min([now + gap, *(at for at in retries if at > now)]))
+    return _rounded(min([now + gap, *(at for at in wanted if at > now)]))
 
 
 def _rounded(instant: datetime) -> datetime:

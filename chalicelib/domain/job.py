@@ -76,6 +76,8 @@ class StepRecord:
     `lease` is the nonce of the claim that holds the step: whoever completes it must show it.
     `nonce` is that of the last write, by which a writer whose reply was lost recognises its own
     work.
+    `halted` means that the job's cancellation reached the step before its end: what waits behind
+    it is cancelled with the job, however the step itself ends.
     """
 
     step: str
@@ -91,6 +93,7 @@ class StepRecord:
     error: str | None = None
     output: Payload = NO_PAYLOAD
     history: tuple[PastAttempt, ...] = ()
+    halted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,18 @@ from zlib import crc32
 
 META = "META"
 DUE_SHARDS = 4
+_JOB = "JOB#"
 _STEP = "STEP#"
 
 
 def job_pk(job_id: str) -> str:
     """Return the partition that holds a job's META and step records."""
-    return f"JOB#{job_id}"
+    return _JOB + job_id
+
+
+def job_of(pk: str) -> str:
+    """Return the job that a partition key made by `job_pk` names."""
+    return pk.removeprefix(_JOB)
 
 
 def step_sk(step: str) -> str:
@@ -82,14 +88,18 @@ def upload_blob(upload_id: str) -> str:
     return f"uploads/{upload_id}.tar.gz"
 
 
-def input_blob(workspace: str, job_id: str) -> str:
-    """Return the key of a job's input, where it is too large for its item."""
-    return f"jobs/{workspace}/{job_id}/input.json"
+def input_blob(workspace: str, job_id: str, digest: str) -> str:
+    """Return the key of a job's input, where it is too large for its item.
+
+    `digest` is that of the whole input: a repeat of an idempotent request that brings another one
+    must not write over the first.
+    """
+    return f"jobs/{workspace}/{job_id}/{digest}/input.json"
 
 
-def secret_input_blob(workspace: str, job_id: str) -> str:
-    """Return the key of the values of a job's secret inputs."""
-    return f"jobs/{workspace}/{job_id}/secret-input.json"
+def secret_input_blob(workspace: str, job_id: str, digest: str) -> str:
+    """Return the key of the values of a job's secret inputs; `digest` as for `input_blob`."""
+    return f"jobs/{workspace}/{job_id}/{digest}/secret-input.json"
 
 
 def output_blob(job_id: str, step: str, attempt: int, lease: str) -> str:

@@ -21,7 +21,6 @@ MAX_QUEUE_DELAY_S = 900
 
 _SATISFIED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 _BROKEN = frozenset({StepStatus.FAILED, StepStatus.CANCELLED})
-_UNTOUCHED = frozenset({StepStatus.PENDING, StepStatus.READY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +65,26 @@ def flow_of(task: Task) -> Flow:
 
 
 def derive(flow: Flow, state: JobState) -> dict[str, StepStatus]:
-    """Return the status of every step, in flow order."""
-    if state.job.status is JobStatus.CANCELLED:
-        return _derive_cancelled(flow, state)
-    return _derive_live(flow, state.steps)
+    """Return the status of every step, in flow order.
+
+    In a cancelled job, what had not begun is cancelled with it: as soon as every step that might
+    still go on is halted, so that what is shown as ended never changes again.
+    """
+    statuses = _derive_live(flow, state.steps)
+    if state.job.status is JobStatus.CANCELLED and not _unhalted(statuses, state.steps):
+        for key, status in statuses.items():
+            if status is StepStatus.PENDING:
+                statuses[key] = StepStatus.CANCELLED
+    return statuses
+
+
+def unhalted(flow: Flow, state: JobState) -> tuple[str, ...]:
+    """Return the steps of a cancelled job that might still begin, or end with consequences.
+
+    Every message that is still under way speaks of one of these: a step is sent when it is ready,
+    and a ready step stays so until it is claimed.
+    """
+    return _unhalted(_derive_live(flow, state.steps), state.steps)
 
 
 def decide(
@@ -111,11 +126,24 @@ def outcome(flow: Flow, statuses: Mapping[str, StepStatus]) -> JobStatus | None:
 
 
 def _derive_live(flow: Flow, records: Mapping[str, StepRecord]) -> dict[str, StepStatus]:
+    """Apply the rules to what is kept; nothing follows from the end of a halted step."""
     statuses: dict[str, StepStatus] = {}
+    seen: dict[str, StepStatus] = {}
     for key in flow.order:
         record = records.get(key)
-        statuses[key] = record.status if record else _promoted(flow.steps[key], statuses)
+        statuses[key] = record.status if record else _promoted(flow.steps[key], seen)
+        seen[key] = StepStatus.RUNNING if record and record.halted else statuses[key]
     return statuses
+
+
+def _unhalted(
+    statuses: Mapping[str, StepStatus], records: Mapping[str, StepRecord]
+) -> tuple[str, ...]:
+    return tuple(
+        key
+        for key, status in statuses.items()
+        if status is StepStatus.READY or (status is StepStatus.RUNNING and not records[key].halted)
+    )
 
 
 def _promoted(step: FlowStep, statuses: Mapping[str, StepStatus]) -> StepStatus:
@@ -130,37 +158,6 @@ def _promoted(step: FlowStep, statuses: Mapping[str, StepStatus]) -> StepStatus:
     if all_skipped and not step.continue_on_failure:
         return StepStatus.SKIPPED
     return StepStatus.READY
-
-
-def _derive_cancelled(flow: Flow, state: JobState) -> dict[str, StepStatus]:
-    """Show every step as the cancellation left it: what had not begun is cancelled.
-
-    What ended after the cancellation must not turn a cancelled step into a skipped one, so the
-    promotion rules see such a step as still running.
-    """
-    cancelled_at = state.job.completed_at
-    seen = {
-        key: record
-        if _ended_by(record, cancelled_at)
-        else replace(record, status=StepStatus.RUNNING)
-        for key, record in state.steps.items()
-    }
-    statuses = _derive_live(flow, seen)
-    for key, status in statuses.items():
-        record = state.steps.get(key)
-        if record is not None and record.status is not StepStatus.READY:
-            statuses[key] = record.status
-        elif record is not None or status in _UNTOUCHED:
-            statuses[key] = StepStatus.CANCELLED
-    return statuses
-
-
-def _ended_by(record: StepRecord, instant: datetime | None) -> bool:
-    return (
-        record.status.is_terminal
-        and record.completed_at is not None
-        and (instant is None or record.completed_at <= instant)
-    )
 
 
 def _before(flow: Flow, state: JobState, since: str) -> dict[str, StepStatus]:

@@ -124,7 +124,8 @@ class AgentSpec:
 class Action:
     """One action. Fields that do not apply to its type keep their defaults.
 
-    For `SCRIPT` exactly one of `script` and `source` is set; `cmd` of the older generation is read as `script`.
+    For `SCRIPT` exactly one of `script` and `source` is set; `cmd` of the older generation is
+    read as `script`.
     """
 
     key: str
@@ -157,9 +158,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowStep:
-    """One step of a flow. An inline step's `action` names the hidden action `_inline:<task>:<step>`.
+    """One step of a flow.
 
-    `for_each` is a template or a literal list; None means no loop. `max_parallel` is ours (None: no limit).
+    An inline step's `action` names the hidden action `_inline:<task>:<step>`. `for_each` is a
+    template or a literal list; None means no loop. `max_parallel` is ours (None: no limit).
     """
 
     key: str
@@ -187,7 +189,10 @@ class Hook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """Hooks by event; None means not declared, so that a task's empty list can replace a workspace's."""
+    """Hooks by event.
+
+    None means not declared, so that a task's empty list can replace a workspace's.
+    """
 
     on_success: tuple[Hook, ...] | None = None
     on_error: tuple[Hook, ...] | None = None
@@ -292,7 +297,7 @@ class Definition:
     hooks: Hooks = field(default_factory=Hooks)
 
     def action_of(self, step: FlowStep) -> Action:
-        """Return the action that the step runs; KeyError only on a definition that was never validated."""
+        """Return the action that the step runs; a validated definition has it."""
         return self.actions[step.action]
 
 
@@ -305,7 +310,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing that `validate` has to say. Line and column count from 1; `path` is dotted, as in `tasks.ship.flow.test`."""
+    """One thing that `validate` has to say.
+
+    Line and column count from 1; `path` is dotted, as in `tasks.ship.flow.test`.
+    """
 
     file: str
     line: int

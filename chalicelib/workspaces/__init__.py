@@ -1,1 +1,1 @@
-"""Workspaces outside the core: read from a folder, packed, unpacked, and named by their content."""
+"""Workspaces outside the core: read from a folder, packed, unpacked, named by their content."""

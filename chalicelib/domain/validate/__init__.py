@@ -1,0 +1,4 @@
+"""What a definition must keep beyond its form: names, flows, templates, scripts.
+
+The way in is `workspace`.
+"""
