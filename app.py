@@ -1,0 +1,34 @@
+"""The Chalice app: what AWS calls.
+
+One rule: handlers here are two lines; what they do lives in `chalicelib`, which knows no Chalice
+outside `api`. Middleware stands here only, where all can see it.
+"""
+
+from __future__ import annotations
+
+import time
+
+from aws_lambda_powertools import Logger
+from chalice.app import Chalice, CloudWatchEvent, Request, Response
+
+from chalicelib import wiring
+from chalicelib.api import edge
+from chalicelib.api.routes import BLUEPRINTS
+from chalicelib.triggers import ticks
+
+# The handler of every logger below `stroem`: one JSON object a line.
+logger = Logger(service="stroem")
+app = Chalice(app_name="stroem", configure_logs=False)
+
+for blueprint, prefix in BLUEPRINTS:
+    app.register_blueprint(blueprint, url_prefix=prefix)
+
+
+@app.middleware("http")
+def observe(request: Request, get_response: edge.Next) -> Response:
+    return edge.observe(request, get_response)
+
+
+@app.schedule("rate(1 minute)")
+def tick(_event: CloudWatchEvent) -> None:
+    ticks.on_tick(wiring.engine(), time.sleep)

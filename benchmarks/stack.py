@@ -1,0 +1,87 @@
+"""A stack of its own for the benchmarks, started as a user would start it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STOP_S = 60
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """Where it answers, how long it took to be ready, and what its processes hold."""
+
+    url: str
+    ready_s: float
+    pid: int
+
+    def memory_mib(self) -> dict[str, float]:
+        """Return the resident memory of each process of the stack, by a short name."""
+        found: dict[str, float] = {}
+        for pid in _tree(self.pid):
+            name = f"{_name(pid)} {pid}"
+            found[name] = _resident_kib(pid) / 1024
+        return found
+
+
+@contextmanager
+def running(data: Path, workspace: Path, control: str, slots: int) -> Iterator[RunningStack]:
+    """Start `./dev up` on fresh data, wait until it is ready, and stop it at the end."""
+    port = _free_port()
+    command = [
+        str(ROOT / "dev"), "up", "--port", str(port), "--data", str(data), "--control", control,
+        "--slots", str(slots), "--workspace", f"bench={workspace}",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        yield RunningStack(f"http://127.0.0.1:{port}", _wait_ready(process), process.pid)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=STOP_S)
+
+
+def _wait_ready(process: subprocess.Popen[str]) -> float:
+    said = []
+    for line in process.stdout or ():
+        said.append(line)
+        ready = re.search(r"Ready in ([\d.]+) s", line)
+        if ready:
+            return float(ready.group(1))
+    raise SystemExit("the stack did not start:\n" + "".join(said))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tree(root: int) -> list[int]:
+    pids, waiting = [], [root]
+    while waiting:
+        pid = waiting.pop()
+        pids.append(pid)
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            waiting.extend(int(child) for child in task.read_text().split())
+    return pids
+
+
+def _name(pid: int) -> str:
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    names = [Path(word).name for word in words if word and not word.startswith("-")]
+    return " ".join(names[:2])
+
+
+def _resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = re.search(r"VmRSS:\s+(\d+)", status)
+    return int(line.group(1)) if line else 0

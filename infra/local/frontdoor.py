@@ -1,0 +1,196 @@
+"""The one port of the local stack: REST by Chalice's local gateway, the UI's files beside it.
+
+One rule: it serves this machine only. It binds to loopback, and refuses what a foreign web page
+sends through the user's browser (wrong Host or Origin), for nothing here asks for a password yet.
+"""
+
+import argparse
+import base64
+import importlib
+import mimetypes
+import signal
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from chalice.app import Chalice
+from chalice.config import Config
+from chalice.local import LocalChalice, LocalGateway, LocalGatewayException
+
+from infra.local.places import ROOT
+
+UI = ROOT / "web" / "dist"
+# API Gateway's own limit on a request's body.
+BODY_LIMIT = 10 * 1024 * 1024
+TOO_LONG = f"The body is over {BODY_LIMIT} bytes, which API Gateway refuses too"
+REST = ("/api", "/worker", "/hooks", "/healthz", "/metrics")
+LANDING = """<!doctype html><meta charset="utf-8"><title>Strøm for AWS, local</title>
+<h1>Strøm for AWS runs on this machine</h1>
+<p>The API answers under <a href="/api/workspaces">/api</a>, its health under
+<a href="/healthz">/healthz</a>.
+In a second terminal: <code>.venv/bin/stroem --help</code>.</p>
+<p>The web interface is not built here (<code>web/dist</code> is absent).</p>
+"""
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a failure
+    """A request that gets `status` before it reaches the app."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Door(BaseHTTPRequestHandler):
+    """One connection: keep-alive, each answer written at once."""
+
+    protocol_version = "HTTP/1.1"
+    # Without this the second of two segments waits for the first one's acknowledgement.
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: "FrontDoor"
+    timeout = 75
+
+    def _serve(self) -> None:
+        started = time.perf_counter()
+        try:
+            body = self._body()
+            self._check_origin()
+            status, headers, content = self._answer(body)
+        except Refusal as refusal:
+            self.close_connection = True
+            status, headers, content = (
+                refusal.status,
+                {"Content-Type": "text/plain; charset=utf-8"},
+                str(refusal),
+            )
+        self._write(status, headers, content)
+        taken_ms = (time.perf_counter() - started) * 1000
+        print(f"{self.command} {self.path} {status} {taken_ms:.1f} ms", file=sys.stderr)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815 - http.server's names
+
+    def _body(self) -> bytes | None:
+        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+            return self._chunks()
+        text = self.headers.get("Content-Length") or "0"
+        if not text.isdecimal():
+            raise Refusal(400, "Content-Length is no number")
+        if int(text) > BODY_LIMIT:
+            raise Refusal(413, TOO_LONG)
+        return self.rfile.read(int(text)) if int(text) else None
+
+    def _chunks(self) -> bytes:
+        body = bytearray()
+        while size := int(self.rfile.readline(32).split(b";")[0] or b"0", 16):
+            if len(body) + size > BODY_LIMIT:
+                raise Refusal(413, TOO_LONG)
+            body += self.rfile.read(size)
+            self.rfile.readline(4)
+        while self.rfile.readline(1024).strip():
+            pass
+        return bytes(body)
+
+    def _check_origin(self) -> None:
+        host = self.headers.get("Host", "")
+        origin = self.headers.get("Origin")
+        if host not in self.server.hosts:
+            raise Refusal(
+                403, f"This stack answers to {', '.join(sorted(self.server.hosts))} only"
+            )
+        if origin is not None and urlsplit(origin).netloc not in self.server.hosts:
+            raise Refusal(403, "A page of another site may not use this stack")
+
+    def _answer(self, body: bytes | None) -> tuple[int, dict[str, Any], str | bytes]:
+        path = urlsplit(self.path).path
+        if not any(path == rest or path.startswith(f"{rest}/") for rest in REST):
+            return self._file(path)
+        try:
+            response = self.server.gateway.handle_request(
+                method=self.command, path=self.path, headers=dict(self.headers), body=body
+            )
+        except LocalGatewayException as error:
+            return error.CODE, dict(error.headers), error.body or b""
+        headers = {**response["headers"], **response["multiValueHeaders"]}
+        content = response["body"] or b""
+        if response.get("isBase64Encoded"):
+            content = base64.b64decode(content)
+        return response["statusCode"], headers, content
+
+    def _file(self, path: str) -> tuple[int, dict[str, Any], str | bytes]:
+        if self.command not in {"GET", "HEAD"}:
+            raise Refusal(405, "Files can only be read")
+        wanted = (UI / path.lstrip("/")).resolve()
+        if not wanted.is_relative_to(UI) or not wanted.is_file():
+            # A path without a file is a page of the single-page app.
+            wanted = UI / "index.html"
+        if not wanted.is_file():
+            return (
+                (200 if path == "/" else 404),
+                {"Content-Type": "text/html; charset=utf-8"},
+                LANDING,
+            )
+        kind = mimetypes.guess_type(wanted.name)[0] or "application/octet-stream"
+        return 200, {"Content-Type": kind, "Cache-Control": "no-cache"}, wanted.read_bytes()
+
+    def _write(self, status: int, headers: dict[str, Any], content: str | bytes) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        self.send_response_only(status)
+        if not any(name.lower() == "content-type" for name in headers):
+            self.send_header("Content-Type", "application/json")
+        for name, value in headers.items():
+            for one in value if isinstance(value, list) else [value]:
+                self.send_header(name, one)
+        self.send_header("Content-Length", str(len(data)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+        self.wfile.flush()
+
+
+class FrontDoor(ThreadingHTTPServer):
+    """A thread per connection; a long poll holds its own and nobody else's."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, app: Chalice, port: int) -> None:
+        """Bind to 127.0.0.1 without serving yet. Port 0 takes a free one."""
+        # Chalice keeps the current request on the app; this class keeps one for each thread.
+        app.__class__ = LocalChalice
+        config = Config.create(chalice_app=app, project_dir=str(ROOT), lambda_timeout=29)
+        self.gateway = LocalGateway(app, config)
+        super().__init__(("127.0.0.1", port), Door)
+        self.hosts = {f"{name}:{self.server_port}" for name in ("127.0.0.1", "localhost")}
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - inherited
+        # A client that hangs up is no error of ours.
+        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Serve the REST API of app.py on one loopback port."
+    )
+    parser.add_argument("--port", type=int, required=True)
+    port = parser.parse_args().port
+    try:
+        server = FrontDoor(importlib.import_module("app").app, port)
+    except OSError as error:
+        raise SystemExit(f"The front door cannot open port {port}: {error.strerror}") from error
+    # `shutdown` waits for the loop that the handler interrupts, so it needs a thread.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print(f"Serving on http://127.0.0.1:{port}", file=sys.stderr)
+    server.serve_forever(poll_interval=0.1)
+    server.server_close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""A whole local stack as a user starts it: `./dev up` in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STROEM = ROOT / ".venv" / "bin" / "stroem"
+READY_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(condition, within_s=20.0):
+    """Return the condition's value once it is true; it is asked every 50 ms."""
+    deadline = time.monotonic() + within_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.05)
+    return value
+
+
+@dataclass
+class RunningStack:
+    """`./dev up`, started and stopped as a user does it."""
+
+    data: Path
+    port: int = field(default_factory=free_port)
+    options: tuple[str, ...] = ()
+    process: subprocess.Popen | None = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def said(self):
+        return self.data.with_suffix(".said").read_text()
+
+    @property
+    def status(self):
+        return json.loads((self.data / "stack.json").read_text())
+
+    @property
+    def deployed(self):
+        return json.loads((self.data / "deployed.json").read_text())
+
+    def start(self):
+        arguments = ["--port", str(self.port), "--data", str(self.data), *self.options]
+        with self.data.with_suffix(".said").open("w") as said:
+            self.process = subprocess.Popen(
+                [str(ROOT / "dev"), "up", *arguments], stdout=said, stderr=said
+            )
+        eventually(lambda: self.process.poll() is not None or "\nReady in" in self.said, READY_S)
+        return self
+
+    def stop(self, number=signal.SIGINT):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+    def part(self, name):
+        return self.status["parts"][name]
+
+    def get(self, path, **headers):
+        """Return (status, body as text) of a GET through the front door."""
+        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310 - loopback
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def stroem(self, *arguments, timeout=120):
+        """Run the command line against this stack."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS", "STROEM"))}
+        return subprocess.run(
+            [str(STROEM), *arguments],
+            env=environment | {"STROEM_URL": self.url},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
