@@ -31,6 +31,18 @@ class Settings:
     default_step_timeout_s: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What lets callers in; None where the environment says nothing.
+
+    Without `worker_token` the worker routes are open; without `cursor_key` cursors are hashed, not
+    signed.
+    """
+
+    worker_token: str | None
+    cursor_key: str | None
+
+
 def from_environment(environ: Mapping[str, str]) -> Settings:
     """Return the settings that the environment spells out.
 
@@ -62,6 +74,20 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
 def settings() -> Settings:
     """Return this process's settings, read once."""
     return from_environment(os.environ)
+
+
+@cache
+def access() -> Access:
+    """Return what lets callers in, read once. Apart from `settings`: it needs no stack."""
+    return access_from(os.environ)
+
+
+def access_from(environ: Mapping[str, str]) -> Access:
+    """Return what the environment says of tokens and keys; an empty one counts as none."""
+    return Access(
+        worker_token=environ.get("STROEM_WORKER_TOKEN") or None,
+        cursor_key=environ.get("STROEM_CURSOR_KEY") or None,
+    )
 
 
 _REQUIRED = (

@@ -36,8 +36,20 @@ for _panel, _verbs in _VERBS.items():
 app.add_typer(workspace, name="workspace")
 
 
-@app.callback(epilog=f"stroem {VERSION}; `stroem --version` prints just that.")
+def _print_version(value: bool) -> None:  # noqa: FBT001 - what a flag's callback gets
+    if value:
+        output.emit(f"stroem {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
 def configure(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
     no_color: Annotated[
         bool, typer.Option("--no-color", help="Print no colour; NO_COLOR does the same.")
     ] = False,

@@ -22,6 +22,7 @@ class Exit(IntEnum):
     TIMED_OUT = 6
     CONFLICT = 7
     SERVER = 8
+    INTERNAL = 70
     INTERRUPTED = 130
 
 

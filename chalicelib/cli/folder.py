@@ -11,9 +11,9 @@ from chalicelib.cli.exits import CommandError, Exit
 from chalicelib.cli.output import say
 
 if TYPE_CHECKING:
-    from chalicelib.domain.parse import Loaded
+    from chalicelib.domain.parse.workspace import Loaded
     from chalicelib.domain.sources import WorkspaceTree
-    from chalicelib.domain.workflow import Definition, Finding
+    from chalicelib.domain.workflow import Action, Definition, Finding
 
 Folder = Annotated[Path, typer.Option("--path", help="Folder of the workspace.")]
 
@@ -26,16 +26,29 @@ def read_tree(path: Path) -> WorkspaceTree:
     """
     from chalicelib.workspaces.folder import read_folder  # noqa: PLC0415 - `--version` stays quick
 
-    if not path.is_dir():
+    if not path.exists():
         raise CommandError(Exit.NOT_FOUND, f"there is no folder {path}")
+    if not path.is_dir():
+        raise CommandError(
+            Exit.USAGE, f"{path} is a file: name the folder that holds `.workflows/`"
+        )
     return read_folder(path)
 
 
 def load(path: Path) -> Loaded:
-    """Read and check the folder's workspace."""
-    from chalicelib.domain.parse import read_workspace  # noqa: PLC0415 - the same
+    """Read and check the folder's workspace; say so if it holds no workflow at all."""
+    return load_tree(read_tree(path), path)
 
-    return read_workspace(read_tree(path))
+
+def load_tree(tree: WorkspaceTree, path: Path) -> Loaded:
+    """Check files that were read from `path`; as `load` otherwise."""
+    from chalicelib.domain.parse.workspace import read_workspace  # noqa: PLC0415 - the same
+
+    loaded = read_workspace(tree)
+    definition = loaded.definition
+    if definition is not None and not (definition.tasks or definition.actions):
+        say(f"no workflows in {path}: they are YAML files in its folder `.workflows`")
+    return loaded
 
 
 def definition_in(path: Path) -> Definition:
@@ -44,19 +57,38 @@ def definition_in(path: Path) -> Definition:
     Raises:
         CommandError: the workspace has errors; they are printed.
     """
-    loaded = load(path)
+    return definition_of(load(path), path)
+
+
+def definition_of(loaded: Loaded, path: Path) -> Definition:
+    """Return the definition that was loaded.
+
+    Raises:
+        CommandError: the workspace has errors; they are printed.
+    """
     if loaded.definition is None:
         for finding in loaded.errors:
             say(line_of(finding))
+        count = len(loaded.errors)
         raise CommandError(
-            Exit.USAGE, f"the workspace in {path} has {len(loaded.errors)} error(s); see above"
+            Exit.USAGE,
+            f"the workspace in {path} has {count} error{'s' if count > 1 else ''}; see above",
         )
     return loaded.definition
 
 
+def named_actions(definition: Definition) -> list[Action]:
+    """Return the actions that the workspace names; those that a step spells out have no name."""
+    from chalicelib.domain.workflow import INLINE_PREFIX  # noqa: PLC0415 - the same
+
+    return [
+        action for key, action in definition.actions.items() if not key.startswith(INLINE_PREFIX)
+    ]
+
+
 def line_of(finding: Finding) -> str:
     """Return a finding as `file:line:column: severity: path: reason (fix)`, as compilers do."""
-    from chalicelib.domain.parse import spelled  # noqa: PLC0415 - the same
-
     place = f"{finding.file}:{finding.line}:{finding.column}"
-    return f"{place}: {finding.severity}: {spelled(finding)}"
+    path = f"{finding.path}: " if finding.path else ""
+    fix = f" ({finding.fix})" if finding.fix else ""
+    return f"{place}: {finding.severity}: {path}{finding.reason}{fix}"

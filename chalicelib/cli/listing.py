@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 
 from chalicelib.cli import output
 from chalicelib.cli.exits import CommandError, Exit
-from chalicelib.cli.folder import Folder, definition_in
+from chalicelib.cli.folder import Folder, definition_in, named_actions
 from chalicelib.cli.output import Form
 from chalicelib.cli.remote import DEFAULT_URL, Server, Token, client_of
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Output = Annotated[Form, typer.Option("--output", "-o", help="Form of the data.")]
 Remote = Annotated[bool, typer.Option("--remote", "-r", help="Ask the server, not the folder.")]
+Only = Annotated[
+    str | None, typer.Option("--workspace", "-w", help="Only this workspace of the server.")
+]
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")]
 
 
@@ -30,13 +34,19 @@ def tasks(
     path: Folder = Path(),
     form: Output = Form.TABLE,
     remote: Remote = False,
+    workspace: Only = None,
     server: Server = DEFAULT_URL,
     token: Token = None,
 ) -> None:
-    """List the tasks of a folder's workspace, or with --remote those of the server."""
+    """List the tasks of a folder's workspace.
+
+    With --remote those of the server, of all its workspaces or of one.
+    """
     if remote:
-        _remote_tasks(server, token, form)
+        _remote_tasks(server, token, workspace, form)
         return
+    if workspace is not None:
+        raise CommandError(Exit.USAGE, "-w names a workspace of the server: it needs --remote")
     definition = definition_in(path)
     rows = [
         (task.key, task.folder, len(task.flow), task.mode, task.description)
@@ -49,8 +59,7 @@ def actions(path: Folder = Path(), form: Output = Form.TABLE) -> None:
     """List the actions of a folder's workspace."""
     rows = [
         (action.key, action.type.value, action.language.value, action.description)
-        for action in definition_in(path).actions.values()
-        if not action.key.startswith("_inline:")
+        for action in named_actions(definition_in(path))
     ]
     _show(("NAME", "TYPE", "LANGUAGE", "DESCRIPTION"), rows, form)
 
@@ -73,6 +82,10 @@ def inspect(task: TaskName, path: Folder = Path(), form: Output = Form.TABLE) ->
 
         output.data(dump(definition)["tasks"][task])  # type: ignore[index,call-overload]  # the dump of a task is an object
         return
+    _show_task(definition, found)
+
+
+def _show_task(definition: Definition, found: Task) -> None:
     output.fields({"task": found.key, "name": found.name, "description": found.description})
     _section(
         "Inputs",
@@ -86,7 +99,7 @@ def inspect(task: TaskName, path: Folder = Path(), form: Output = Form.TABLE) ->
         "Steps",
         ("STEP", "ACTION", "DEPENDS ON", "OPTIONS"),
         [
-            (step.key, step.action, ", ".join(step.depends_on) or None, _options(step) or None)
+            (step.key, action_of(step), ", ".join(step.depends_on) or None, _options(step) or None)
             for step in found.flow.values()
         ],
     )
@@ -102,7 +115,7 @@ def inspect(task: TaskName, path: Folder = Path(), form: Output = Form.TABLE) ->
     _section(
         "Triggers",
         ("TRIGGER", "TYPE"),
-        [(t.key, t.type.value) for t in definition.triggers.values() if t.task == task],
+        [(t.key, t.type.value) for t in definition.triggers.values() if t.task == found.key],
     )
 
 
@@ -114,13 +127,21 @@ def task_in(definition: Definition, name: str) -> Task:
     """
     task = definition.tasks.get(name)
     if task is None:
+        near = get_close_matches(name, definition.tasks, n=1)
         there = ", ".join(sorted(definition.tasks)) or "none"
-        raise CommandError(Exit.NOT_FOUND, f"there is no task {name!r}; there are: {there}")
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {there}"
+        raise CommandError(Exit.NOT_FOUND, f"there is no task {name!r}; {hint}")
     return task
 
 
-def _remote_tasks(server: str, token: str | None, form: Form) -> None:
-    found = client_of(server, token).get("/api/tasks")
+def _remote_tasks(server: str, token: str | None, workspace: str | None, form: Form) -> None:
+    client = client_of(server, token)
+    if workspace is None:
+        found = client.get("/api/tasks")
+    else:
+        from chalicelib.cli.client import path_of  # noqa: PLC0415 - `--version` stays quick
+
+        found = client.get(path_of("api", "workspaces", workspace, "tasks"))
     if form is Form.JSON:
         output.data(found)
         return
@@ -129,6 +150,13 @@ def _remote_tasks(server: str, token: str | None, form: Form) -> None:
         for task in found
     ]
     output.table(("WORKSPACE", "TASK", "FOLDER", "DESCRIPTION"), rows)
+
+
+def action_of(step: FlowStep) -> str:
+    """Return the step's action; one that the step spells out itself has no name."""
+    from chalicelib.domain.workflow import INLINE_PREFIX  # noqa: PLC0415 - `--version` stays quick
+
+    return "(inline)" if step.action.startswith(INLINE_PREFIX) else step.action
 
 
 def _options(step: FlowStep) -> str:
@@ -144,7 +172,7 @@ def _options(step: FlowStep) -> str:
 
 def _section(title: str, headings: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
     if rows:
-        print(f"\n{title}")
+        output.emit(f"\n{title}")
         output.table(headings, rows)
 
 

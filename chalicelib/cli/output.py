@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
+from typing import TextIO
+from unicodedata import combining, east_asian_width
 
 from chalicelib.cli.exits import CommandError, Exit
 
@@ -28,35 +31,60 @@ class Form(StrEnum):
     JSON = "json"
 
 
+class OutputError(Exception):
+    """Data cannot be written; `cause` tells a reader that went away from a full disk."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def emit(text: str, out: TextIO | None = None) -> None:
+    """Print data, at once; `out` is stdout unless given.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        print(text, file=out or sys.stdout, flush=True)
+    except OSError as error:
+        raise OutputError(error) from None
+
+
 def data(value: object) -> None:
     """Print a value as JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    # An escape is JSON in any encoding; a character that stdout cannot write is not.
+    is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    emit(json.dumps(value, indent=2, ensure_ascii=not is_utf8))
 
 
 def say(text: str) -> None:
     """Print chatter, which a pipe must not see."""
-    print(text, file=sys.stderr, flush=True)
+    with suppress(OSError):
+        print("\n".join(map(plain, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print aligned columns; nothing is cut off. Statuses get their colour on a terminal."""
-    cells = [[_text(cell) for cell in row] for row in rows]
-    lines = [list(headings), *cells]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(headings))]
+    lines = [list(headings), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(_width(line[index]) for line in lines) for index in range(len(headings))]
+    printed = []
     for number, line in enumerate(lines):
-        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        padded = [
+            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)
+        ]
         if number and is_coloured():
             padded = [coloured(cell, cell.strip()) for cell in padded]
-        print("  ".join(padded).rstrip())
+        printed.append("  ".join(padded).rstrip())
+    emit("\n".join(printed))
 
 
 def fields(pairs: Mapping[str, object]) -> None:
     """Print names and values, one a line; those without a value are left out."""
-    shown = {name: value for name, value in pairs.items() if value not in (None, "")}
+    shown = {name: _cell(value) for name, value in pairs.items() if value not in (None, "")}
     width = max((len(name) for name in shown), default=0)
-    for name, value in shown.items():
-        text = _text(value)
-        print(f"{name.ljust(width)}  {coloured(text, text) if is_coloured() else text}")
+    for name, text in shown.items():
+        emit(f"{name.ljust(width)}  {coloured(text, text) if is_coloured() else text}")
 
 
 def coloured(text: str, status: str) -> str:
@@ -66,13 +94,18 @@ def coloured(text: str, status: str) -> str:
 
 
 def is_coloured() -> bool:
-    """Say whether stdout is a terminal that wants colour. `main` decides on NO_COLOR."""
+    """Say whether stdout is a terminal that wants colour. `configure` decides on NO_COLOR."""
     return _state["colour"] and sys.stdout.isatty()
 
 
 def without_colour() -> None:
     """Print no colour from now on."""
     _state["colour"] = False
+
+
+def plain(text: str) -> str:
+    """Return the text without control characters: it must not drive the reader's terminal."""
+    return "".join(char for char in text if char == "\t" or char.isprintable())
 
 
 def local_time(text: str | None) -> str:
@@ -102,12 +135,21 @@ def parse_json(text: str, what: str) -> object:
         raise CommandError(Exit.USAGE, f"{what} is no JSON: {error}") from None
 
 
-def _text(value: object) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return plain(" ".join(str(value).split()))
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text
+    )
 
 
 _state = {"colour": True}

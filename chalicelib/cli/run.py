@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +15,8 @@ import typer
 
 from chalicelib.cli import output
 from chalicelib.cli.exits import exit_of
-from chalicelib.cli.folder import Folder, definition_in, read_tree
-from chalicelib.cli.inputs import read_input
+from chalicelib.cli.folder import Folder, definition_of, load_tree, read_tree
+from chalicelib.cli.inputs import Field, read_input
 from chalicelib.cli.listing import TaskName, task_in
 from chalicelib.cli.output import Form
 from chalicelib.cli.trigger import Pairs, Whole
@@ -35,31 +38,55 @@ def run(
     parallel: Jobs = _PARALLEL,
     form: Output = Form.TABLE,
 ) -> None:
-    """Run a task of a folder's workspace here; exit 0 when it completed, 1 when it failed."""
+    """Run a task of a folder's workspace here.
+
+    Exit 0 when the job completed, 1 when it failed. Ctrl-C stops its steps; again, kills them.
+    """
     from chalicelib.cli.local_run import LocalRun  # noqa: PLC0415 - `--version` stays quick
 
-    fields = task_in(definition_in(path), task).input
+    tree = read_tree(path)
+    fields = task_in(definition_of(load_tree(tree, path), path), task).input
     given = read_input(
-        pairs or [],
-        whole,
-        {name: field.type for name, field in fields.items()},
-        frozenset(name for name, field in fields.items() if field.multiple),
+        pairs or [], whole, {name: Field(f.type, f.multiple) for name, f in fields.items()}
     )
-    with tempfile.TemporaryDirectory(prefix="stroem-run-") as folder:
-        ended = LocalRun(Path(folder), parallel, sys.stderr if form is Form.JSON else sys.stdout)(
-            read_tree(path), task, given
-        )
+    out = sys.stderr if form is Form.JSON else sys.stdout
+    with _ending_by_signal(), tempfile.TemporaryDirectory(prefix="stroem-run-") as folder:
+        ended = LocalRun(Path(folder), parallel, out)(tree, task, given)
     _show(ended, form)
     raise typer.Exit(exit_of(ended.status))
 
 
+@contextmanager
+def _ending_by_signal() -> Iterator[None]:
+    """Make the signals that end a process stop its steps first, as Ctrl-C does."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    # One that is ignored already, as `nohup` does, stays so.
+    before = {s: signal.signal(s, end) for s in signals if signal.getsignal(s) is signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _show(ended: Ended, form: Form) -> None:
     if form is Form.JSON:
-        output.data({"status": ended.status, "output": ended.output, "steps": ended.steps})
-        return
+        output.data(
+            {
+                "status": ended.status,
+                "output": ended.output,
+                "steps": ended.steps,
+                "errors": ended.errors,
+            }
+        )
     counts = Counter(ended.steps.values())
     for step, error in ended.errors.items():
-        output.say(f"{step}: {error}")
+        # What the step wrote to stderr has been shown when it came.
+        output.say(f"{step}: {ended.steps[step]}: {error.partition(chr(10))[0]}")
     output.say(
         f"{counts['completed']} completed, {counts['skipped']} skipped, {counts['failed']} failed"
     )

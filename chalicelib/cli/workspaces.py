@@ -48,7 +48,7 @@ def push(
 ) -> None:
     """Check a folder here, then publish it as the newest revision of a workspace."""
     from chalicelib.cli.client import path_of  # noqa: PLC0415 - `--version` stays quick
-    from chalicelib.domain.parse import read_workspace  # noqa: PLC0415 - the same
+    from chalicelib.domain.parse.workspace import read_workspace  # noqa: PLC0415 - the same
     from chalicelib.workspaces.tarball import pack  # noqa: PLC0415 - the same
 
     tree = read_tree(source)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 
 from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.job import AfterAction, Job, JobState
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
-from chalicelib.domain.plan import Dispatch, Finish, decide
+from chalicelib.domain.plan import Dispatch, Finish, decide, derive, unhalted
 from chalicelib.domain.pools import pool_of
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.job_logs import archive_log
 from chalicelib.engine.ports import Message
+
+_HALT_ROUNDS = 3
 
 
 def advance(engine: Engine, job_id: str, since: str | None = None) -> None:
@@ -49,7 +52,7 @@ def cancel(engine: Engine, job_id: str) -> Job:
     """Cancel a job that has not ended. What waits is cancelled with it; workers drop what runs.
 
     META is written first and the steps are read then; a claim does it the other way round, so one
-    of the two always sees the other.
+    of the two always sees the other. Then every step that might go on is halted.
 
     Raises:
         NotFoundError: no such job.
@@ -66,12 +69,36 @@ def after_end(engine: Engine, state: JobState) -> None:
     """Do what the ended job still has to do, in order; the log is archived when no step runs."""
     job = state.job
     if AfterAction.STOP_STEPS in job.after:
-        if any(record.status is StepStatus.RUNNING for record in state.steps.values()):
+        state = _halted(engine, state)
+        if any(not status.is_terminal for status in _statuses(engine, state).values()):
             return
         engine.jobs.after_done(job.job_id, AfterAction.STOP_STEPS)
     if AfterAction.ARCHIVE_LOG in job.after:
         archive_log(engine.blobs, engine.logs, engine.plan_of(job).flow, state)
         engine.jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG)
+
+
+def _halted(engine: Engine, state: JobState) -> JobState:
+    """Halt every step of the cancelled job that might go on; return the job as it stands then.
+
+    A step that goes on in the meantime, time and again, is left for the next look.
+    """
+    job = state.job
+    flow = engine.plan_of(job).flow
+    for _ in range(_HALT_ROUNDS):
+        steps = unhalted(flow, state)
+        if not steps:
+            break
+        for step in steps:
+            ref, seen = StepRef(job.job_id, step), state.steps.get(step)
+            with suppress(ConflictError):
+                engine.jobs.halt_step(ref, seen, engine.clock.now())
+        state = engine.jobs.load(job.job_id)
+    return state
+
+
+def _statuses(engine: Engine, state: JobState) -> dict[str, StepStatus]:
+    return derive(engine.plan_of(state.job).flow, state)
 
 
 def settle(engine: Engine, job_id: str, since: str) -> None:

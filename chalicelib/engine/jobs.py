@@ -6,6 +6,7 @@ Source: protocol, "Moves"; state machines, section 3.2.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID, uuid5
@@ -17,6 +18,7 @@ from chalicelib.domain.errors import (
     IdempotencyError,
     InvalidError,
     NotFoundError,
+    UnavailableError,
 )
 from chalicelib.domain.inputs import CheckedInput, check_input
 from chalicelib.domain.job import Job, JobState
@@ -65,10 +67,9 @@ def create(engine: Engine, request: JobRequest) -> Job:
     if job.nonce != wanted.nonce:
         _check_repeat(job, wanted)
         return job
-    try:
+    # The job stands: who asked for it must not ask again because its first steps were not sent.
+    with suppress(ConflictError, UnavailableError):
         act(engine, JobState(job))
-    except ConflictError:
-        return engine.jobs.get(job.job_id)
     return job
 
 
@@ -85,9 +86,10 @@ def _task(definition: Definition, request: JobRequest) -> Task:
 def _new_job(engine: Engine, request: JobRequest, revision: str, checked: CheckedInput) -> Job:
     now = engine.clock.now()
     job_id = _job_id(engine, request)
+    digest = sha256(encode([checked.shown, checked.secret])).hexdigest()[:16]
     secret_input = None
     if checked.secret:
-        key = keys.secret_input_blob(request.workspace, job_id)
+        key = keys.secret_input_blob(request.workspace, job_id, digest)
         secret_input = store_blob(engine.blobs, key, encode(checked.secret))
     return Job(
         job_id=job_id,
@@ -99,7 +101,7 @@ def _new_job(engine: Engine, request: JobRequest, revision: str, checked: Checke
         source_id=request.source_id,
         created_at=now,
         input=store_payload(
-            engine.blobs, keys.input_blob(request.workspace, job_id), checked.shown
+            engine.blobs, keys.input_blob(request.workspace, job_id, digest), checked.shown
         ),
         secret_input=secret_input,
         request_hash=_request_hash(request),

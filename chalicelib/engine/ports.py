@@ -40,7 +40,8 @@ class Claim:
 class StepEnd:
     """How a running attempt ended.
 
-    `lease` must be the one that holds the step; `status` is terminal.
+    `lease` must be the one that holds the step; `status` is terminal. `halted`: it ends because
+    the job was cancelled.
     """
 
     ref: StepRef
@@ -51,6 +52,7 @@ class StepEnd:
     at: datetime
     error: str | None = None
     output: Payload
+    halted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,18 @@ class JobStore(Protocol):
         """End the running attempt that the lease holds. Raises FencedError."""
 
     def retry_step(self, retry: StepRetry) -> StepRecord:
-        """Send the running attempt that the lease holds back to ready. Raises FencedError."""
+        """Send the running attempt that the lease holds back to ready.
+
+        Raises FencedError, and ConflictError when the attempt is halted: nothing follows it.
+        """
+
+    def halt_step(self, ref: StepRef, seen: StepRecord | None, at: datetime) -> None:
+        """Keep the step of a cancelled job from going on from where `seen` shows it.
+
+        One that runs is marked as halted; one that waits (None: never touched) ends as cancelled,
+        so that no message begins it any more. A repeat is no error. Raises ConflictError when the
+        step is not there any more.
+        """
 
     def start(self, job_id: str, at: datetime) -> None:
         """Make a pending job running; leave any other alone."""

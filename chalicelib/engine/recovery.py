@@ -4,16 +4,19 @@ again.
 The `due` index nominates, the strongly read item decides; two sweeps at once are harmless.
 Every status that is not terminal is owned by a rule here:
 a pending or running job by `look`, a ready step by its re-dispatch, a running step by the check of
-its session, an ended job with after-actions by `after_end`. Source: protocol, "Sweep"; I8.
+its session and its timeout, an ended job with after-actions by `after_end`.
+Source: protocol, "Sweep"; I8.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from chalicelib.domain.due import next_due
-from chalicelib.domain.errors import ConflictError, NotFoundError, UnavailableError
+from chalicelib.domain.due import LONGEST, next_due
+from chalicelib.domain.errors import ConflictError, NotFoundError, StroemError, UnavailableError
 from chalicelib.domain.job import JobState, StepRecord
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.values import StepRef
@@ -23,6 +26,8 @@ from chalicelib.engine.engine import Engine
 from chalicelib.engine.steps import EndedBy, Hold, fail
 
 BATCH = 100
+# A worker ends a step that is over its time by itself; this is how long it may take to do so.
+TIMEOUT_GRACE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +42,17 @@ class Swept:
 def sweep(engine: Engine) -> Swept:
     """Look at every dead session and every job that is due.
 
-    One job's fault does not stop the rest.
+    One job's fault does not stop the rest. When a session has just died, all jobs that are not yet
+    due are looked at too: it may have claimed steps that no heartbeat told of.
     """
     now = engine.clock.now()
     silent = sweep_sessions(engine, now)
     looked = failed = 0
-    for job_id in engine.jobs.due(now, BATCH):
+    for job_id in engine.jobs.due(now + 2 * LONGEST if silent else now, BATCH):
         try:
             look(engine, job_id)
             looked += 1
-        except UnavailableError:
+        except StroemError:
             failed += 1
     return Swept(looked, failed, silent)
 
@@ -61,16 +67,10 @@ def sweep_sessions(engine: Engine, now: datetime) -> int:
         if engine.registry.worker_silent(session):
             silent += 1
             for job_id in dict.fromkeys(ref.job_id for ref in session.running or ()):
-                _fail_lost_of(engine, job_id)
+                # What goes wrong here, the job's own look comes back to.
+                with suppress(StroemError):
+                    _fail_overdue(engine, engine.jobs.load(job_id))
     return silent
-
-
-def _fail_lost_of(engine: Engine, job_id: str) -> None:
-    try:
-        _fail_lost(engine, engine.jobs.load(job_id))
-    except (NotFoundError, UnavailableError):
-        # The job's own look comes back to it.
-        return
 
 
 def look(engine: Engine, job_id: str) -> None:
@@ -79,9 +79,10 @@ def look(engine: Engine, job_id: str) -> None:
         state = engine.jobs.load(job_id)
     except NotFoundError:
         return
-    if _fail_lost(engine, state):
-        state = engine.jobs.load(job_id)
+    # First of all, so that a job which cannot be looked at keeps no other from its turn.
     _postpone(engine, state)
+    if _fail_overdue(engine, state):
+        state = engine.jobs.load(job_id)
     try:
         act(engine, state)
     except ConflictError:
@@ -90,25 +91,46 @@ def look(engine: Engine, job_id: str) -> None:
 
 def _postpone(engine: Engine, state: JobState) -> None:
     looks = state.job.looks + 1
-    retries = [record.retry_at for record in state.steps.values() if record.retry_at]
-    due = next_due(engine.clock.now(), looks, retries)
+    wanted = [record.retry_at for record in state.steps.values() if record.retry_at]
+    # A definition that is not to be had keeps the job from its timeouts, not from its next look.
+    with suppress(NotFoundError, UnavailableError):
+        wanted += [overdue for _, overdue in _running(engine, state) if overdue]
+    due = next_due(engine.clock.now(), looks, wanted)
     engine.jobs.postpone(state.job.job_id, due, looks)
 
 
-def _fail_lost(engine: Engine, state: JobState) -> bool:
-    """Fail the running steps that no live session holds; say whether there were any."""
-    lost = [
-        record
-        for record in state.steps.values()
-        if record.status is StepStatus.RUNNING and not _is_held(engine, state, record)
-    ]
-    for record in lost:
-        hold = Hold(StepRef(state.job.job_id, record.step), record.attempt, record.lease or "")
-        try:
-            fail(engine, hold, _lost_error(record), by=EndedBy.SWEEP)
-        except ConflictError:
+def _running(engine: Engine, state: JobState) -> Iterator[tuple[StepRecord, datetime | None]]:
+    """Yield the running steps, each with the instant at which its worker must have ended it."""
+    for record in state.steps.values():
+        if record.status is not StepStatus.RUNNING:
             continue
-    return bool(lost)
+        step = engine.plan_of(state.job).flow.steps[record.step]
+        timeout_s = step.timeout_s or engine.limits.default_step_timeout_s
+        if timeout_s is None or record.started_at is None:
+            yield record, None
+        else:
+            yield record, record.started_at + timedelta(seconds=timeout_s) + TIMEOUT_GRACE
+
+
+def _fail_overdue(engine: Engine, state: JobState) -> bool:
+    """Fail the running steps that no live session holds or that are over their time.
+
+    Says whether there were any.
+    """
+    now = engine.clock.now()
+    found = False
+    for record, overdue in _running(engine, state):
+        if not _is_held(engine, state, record):
+            error = _lost_error(record)
+        elif overdue is not None and overdue < now:
+            error = f"Step timed out: its worker {record.worker or 'unknown'} did not end it"
+        else:
+            continue
+        found = True
+        hold = Hold(StepRef(state.job.job_id, record.step), record.attempt, record.lease or "")
+        with suppress(ConflictError):
+            fail(engine, hold, error, by=EndedBy.SWEEP)
+    return found
 
 
 def _is_held(engine: Engine, state: JobState, record: StepRecord) -> bool:

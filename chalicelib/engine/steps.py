@@ -7,12 +7,21 @@ from a strong read of the whole job. Source: protocol, "Moves".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.domain import keys
-from chalicelib.domain.errors import ConflictError, FencedError, TemplateError, TooEarlyError
+from chalicelib.domain.errors import (
+    ConflictError,
+    FencedError,
+    NotFoundError,
+    StroemError,
+    TemplateError,
+    TooEarlyError,
+    UnavailableError,
+)
 from chalicelib.domain.job import JobState, PastAttempt
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
 from chalicelib.domain.retry import attempts_left, next_delay
@@ -89,6 +98,8 @@ def claim(engine: Engine, message: Message, session: str, worker: str) -> Assign
     Raises:
         TemplateError: the step's templates failed; the step is ended as failed already.
         TooEarlyError: a retry whose time has not come: the message must stay.
+        UnavailableError, NotFoundError: what the step needs is not to be had; the attempt is ended
+            as failed, if that at least can be written.
     """
     hold = Hold(message.ref, message.attempt, engine.ids.nonce())
     now = engine.clock.now()
@@ -106,13 +117,13 @@ def claim(engine: Engine, message: Message, session: str, worker: str) -> Assign
         raise
     except ConflictError:
         return None
-    state = engine.jobs.load(hold.ref.job_id)
-    if state.job.status.is_terminal:
-        _give_up(engine, hold)
-        return None
-    if state.job.status is JobStatus.PENDING:
-        engine.jobs.start(hold.ref.job_id, now)
-    return _assignment(engine, state, hold)
+    try:
+        return _begin(engine, hold, now)
+    except (NotFoundError, UnavailableError) as error:
+        # Nobody knows of this attempt, so nobody would end it before the sweep finds it lost.
+        with suppress(StroemError):
+            fail(engine, hold, f"The step could not begin: {error.message}")
+        raise
 
 
 def complete(engine: Engine, hold: Hold, outcome: Outcome) -> None:
@@ -124,8 +135,11 @@ def complete(engine: Engine, hold: Hold, outcome: Outcome) -> None:
     if outcome.error is not None and not outcome.cancelled:
         fail(engine, hold, outcome.error, output=outcome.output)
         return
-    status = StepStatus.CANCELLED if outcome.cancelled else StepStatus.COMPLETED
-    _end(engine, hold, status, outcome.error, outcome.output, EndedBy.WORKER)
+    end = _Ending(StepStatus.COMPLETED, outcome.error, outcome.output)
+    if outcome.cancelled:
+        job = engine.jobs.get(hold.ref.job_id)
+        end = replace(end, status=StepStatus.CANCELLED, halted=job.status is JobStatus.CANCELLED)
+    _end(engine, hold, end)
     settle(engine, hold.ref.job_id, since=hold.ref.step)
 
 
@@ -147,20 +161,38 @@ def fail(
     state = engine.jobs.load(hold.ref.job_id)
     plan = engine.plan_of(state.job)
     policy = retry_policy(plan, plan.flow.steps[hold.ref.step])
-    if policy and attempts_left(policy, hold.attempt) and not state.job.status.is_terminal:
+    ended = _Ending(StepStatus.FAILED, error, output, by)
+    stopped = replace(ended, status=StepStatus.CANCELLED, halted=True)
+    if state.job.status is JobStatus.CANCELLED:
+        _end(engine, hold, stopped)
+    elif policy and attempts_left(policy, hold.attempt):
         record = state.steps.get(hold.ref.step)
         started_at = record.started_at if record else None
-        _send_back(engine, hold, policy, error, started_at, by)
+        try:
+            _send_back(engine, hold, policy, error, started_at, by)
+        except FencedError:
+            raise
+        except ConflictError:
+            # The job was cancelled since it was read, and has halted this attempt.
+            _end(engine, hold, stopped)
     else:
-        cancelled = state.job.status is JobStatus.CANCELLED
-        status = StepStatus.CANCELLED if cancelled else StepStatus.FAILED
-        _end(engine, hold, status, error, output, by)
+        _end(engine, hold, ended)
     settle(engine, hold.ref.job_id, since=hold.ref.step)
 
 
 def retry_policy(plan: Plan, step: FlowStep) -> Retry | None:
     """Return the step's own policy, else its action's. Source: workflow language, section 1.2."""
     return step.retry or plan.definition.action_of(step).retry
+
+
+def _begin(engine: Engine, hold: Hold, now: datetime) -> Assignment | None:
+    state = engine.jobs.load(hold.ref.job_id)
+    if state.job.status.is_terminal:
+        _give_up(engine, hold)
+        return None
+    if state.job.status is JobStatus.PENDING:
+        engine.jobs.start(hold.ref.job_id, now)
+    return _assignment(engine, state, hold)
 
 
 def _assignment(engine: Engine, state: JobState, hold: Hold) -> Assignment:
@@ -186,30 +218,35 @@ def _give_up(engine: Engine, hold: Hold) -> None:
     """End an attempt that was claimed after its job had ended: it never ran."""
     error = "Job ended before the step began"
     try:
-        _end(engine, hold, StepStatus.CANCELLED, error, None, EndedBy.WORKER)
+        _end(engine, hold, _Ending(StepStatus.CANCELLED, error, halted=True))
     except FencedError:
         return
 
 
-def _end(
-    engine: Engine,
-    hold: Hold,
-    status: StepStatus,
-    error: str | None,
-    output: JsonValue,
-    by: EndedBy,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How an attempt ends. `halted`: because its job was cancelled."""
+
+    status: StepStatus
+    error: str | None = None
+    output: JsonValue = None
+    by: EndedBy = EndedBy.WORKER
+    halted: bool = False
+
+
+def _end(engine: Engine, hold: Hold, ending: _Ending) -> None:
     key = keys.output_blob(hold.ref.job_id, hold.ref.step, hold.attempt, hold.lease)
     engine.jobs.end_step(
         StepEnd(
             ref=hold.ref,
             attempt=hold.attempt,
             lease=hold.lease,
-            nonce=hold.nonce(by),
-            status=status,
+            nonce=hold.nonce(ending.by),
+            status=ending.status,
             at=engine.clock.now(),
-            error=_clipped(error),
-            output=store_payload(engine.blobs, key, output),
+            error=_clipped(ending.error),
+            output=store_payload(engine.blobs, key, ending.output),
+            halted=ending.halted,
         )
     )
 

@@ -68,7 +68,8 @@ def heartbeat(engine: Engine, worker_id: str, running: Sequence[StepRef] | None)
     """
     engine.registry.heartbeat(worker_id, engine.clock.now(), running)
     held = running or ()
-    ended = {job_id for job_id in {ref.job_id for ref in held} if _has_ended(engine, job_id)}
+    jobs = dict.fromkeys(ref.job_id for ref in held)
+    ended = {job_id for job_id in jobs if _has_ended(engine, job_id)}
     return Orders(tuple(ref for ref in held if ref.job_id in ended))
 
 

@@ -32,8 +32,11 @@ class MemoryRegistry:
         return [self._workspaces[name] for name in sorted(self._workspaces)]
 
     def put_workspace(self, record: WorkspaceRecord, expected: WorkspaceRecord | None) -> None:
-        if self._workspaces.get(record.name) != expected:
-            raise ConflictError(f"workspace {record.name!r} was changed at the same time")
+        found = self._workspaces.get(record.name)
+        if found not in (expected, record):
+            raise ConflictError(
+                f"workspace {record.name!r} was changed at the same time: read it and try again"
+            )
         self._workspaces[record.name] = record
 
     def revision(self, workspace: str, revision: str) -> Revision:

@@ -7,17 +7,17 @@ Not safe for threads by itself: wrap it, or use it from one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain.errors import ConflictError, FencedError, NotFoundError, TooEarlyError
+from chalicelib.domain.errors import ConflictError, NotFoundError
 from chalicelib.domain.job import AfterAction, Job, JobState, StepRecord
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
-from chalicelib.domain.values import StepRef
+from chalicelib.domain.values import NO_PAYLOAD, StepRef
 from chalicelib.engine.ports import Claim, JobFilter, ListPosition, StepEnd, StepRetry
-
-TALLIED = 10_000
+from chalicelib.store.claims import halted, held, moved_on, never_begins, refuse_claim
+from chalicelib.store.lists import TALLIED, matches
 
 
 class MemoryJobs:
@@ -41,7 +41,7 @@ class MemoryJobs:
 
     def claim_step(self, claim: Claim) -> StepRecord:
         record = self._record(claim.ref)
-        if record is not None and record.lease == claim.lease:
+        if record is not None and record.nonce == claim.lease:
             return record
         refuse_claim(claim, record)
         return self._put(
@@ -71,6 +71,7 @@ class MemoryJobs:
             completed_at=end.at,
             error=end.error,
             output=end.output,
+            halted=record.halted or end.halted,
         )
         return self._put(end.ref, ended)
 
@@ -79,6 +80,8 @@ class MemoryJobs:
         if record is not None and record.nonce == retry.nonce:
             return record
         record = held(record, retry.ref, retry.past.attempt, retry.lease)
+        if record.halted:
+            raise halted(retry.ref)
         waiting = StepRecord(
             step=record.step,
             status=StepStatus.READY,
@@ -89,9 +92,20 @@ class MemoryJobs:
         )
         return self._put(retry.ref, waiting)
 
+    def halt_step(self, ref: StepRef, seen: StepRecord | None, at: datetime) -> None:
+        record = self._record(ref)
+        if record is not None and record.halted:
+            return
+        if _standing(record) != _standing(seen):
+            raise moved_on(ref)
+        if record is not None and record.status is StepStatus.RUNNING:
+            self._put(ref, replace(record, halted=True))
+        else:
+            self._put(ref, never_begins(ref.step, record, at))
+
     def start(self, job_id: str, at: datetime) -> None:
-        job = self.get(job_id)
-        if job.status is JobStatus.PENDING:
+        job = self._jobs.get(job_id)
+        if job is not None and job.status is JobStatus.PENDING:
             self._jobs[job_id] = replace(job, status=JobStatus.RUNNING, started_at=at)
 
     def finish(
@@ -113,12 +127,14 @@ class MemoryJobs:
 
     def after_done(self, job_id: str, action: AfterAction) -> None:
         job = self.get(job_id)
+        if action not in job.after:
+            return
         after = job.after - {action}
         self._jobs[job_id] = replace(job, after=after, due=job.due if after else None)
 
     def postpone(self, job_id: str, due: datetime, looks: int) -> None:
-        job = self.get(job_id)
-        if job.due is not None:
+        job = self._jobs.get(job_id)
+        if job is not None and job.due is not None:
             self._jobs[job_id] = replace(job, due=due, looks=looks)
 
     def due(self, now: datetime, limit: int) -> list[str]:
@@ -126,16 +142,26 @@ class MemoryJobs:
         return [job_id for due, job_id in sorted(waiting) if due <= now][:limit]
 
     def page(self, wanted: JobFilter, after: ListPosition | None, limit: int) -> list[Job]:
-        newest = sorted(self._matching(wanted), key=_place, reverse=True)
-        if after is not None:
-            newest = [job for job in newest if _place(job) < (after.created_at, after.job_id)]
-        return newest[:limit]
+        found = (
+            _row(job)
+            for workspace in set(wanted.workspaces)
+            for job in self._newest(workspace)
+            if matches(job, wanted)
+            and (after is None or _place(job) < (after.created_at, after.job_id))
+        )
+        return sorted(found, key=_place, reverse=True)[:limit]
 
     def tally(self, wanted: JobFilter) -> Mapping[JobStatus, int]:
-        return Counter(job.status for job in self._matching(wanted))
+        return Counter(
+            job.status
+            for workspace in set(wanted.workspaces)
+            for job in self._newest(workspace)[:TALLIED]
+            if matches(job, wanted)
+        )
 
-    def _matching(self, wanted: JobFilter) -> Iterable[Job]:
-        return (job for job in self._jobs.values() if matches(job, wanted))
+    def _newest(self, workspace: str) -> list[Job]:
+        own = (job for job in self._jobs.values() if job.workspace == workspace)
+        return sorted(own, key=_place, reverse=True)
 
     def _record(self, ref: StepRef) -> StepRecord | None:
         return self._steps.get(ref.job_id, {}).get(ref.step)
@@ -145,58 +171,23 @@ class MemoryJobs:
         return record
 
 
-def refuse_claim(claim: Claim, record: StepRecord | None) -> None:
-    """Raise unless the claim is allowed on what stands there.
-
-    Raises:
-        TooEarlyError: only the time of the retry has not come.
-        ConflictError: the attempt is held, has ended, or is not the next.
-    """
-    step = f"step {claim.ref.step!r} of job {claim.ref.job_id}"
-    if record is None:
-        if claim.attempt != 1:
-            raise ConflictError(f"{step} has not begun, so attempt {claim.attempt} is not next")
-        return
-    if record.status is not StepStatus.READY or record.attempt != claim.attempt:
-        raise ConflictError(
-            f"{step} is {record.status} at attempt {record.attempt}: "
-            f"attempt {claim.attempt} is not to be had"
-        )
-    if record.retry_at is not None and record.retry_at > claim.at:
-        raise TooEarlyError(f"{step} waits for its retry at {record.retry_at.isoformat()}")
-
-
-def held(record: StepRecord | None, ref: StepRef, attempt: int, lease: str) -> StepRecord:
-    """Return the record if the lease holds it.
-
-    Raises:
-        FencedError: it does not: another attempt, worker or the sweep was there.
-    """
-    if (
-        record is None
-        or record.status is not StepStatus.RUNNING
-        or record.attempt != attempt
-        or record.lease != lease
-    ):
-        now = f"{record.status} at attempt {record.attempt}" if record else "not begun"
-        raise FencedError(
-            f"step {ref.step!r} of job {ref.job_id} is {now}: "
-            f"this lease of attempt {attempt} does not hold it"
-        )
-    return record
-
-
-def matches(job: Job, wanted: JobFilter) -> bool:
-    """Say whether the job belongs into the list."""
-    searched = (job.task, job.workspace, job.source_id or "", job.job_id)
-    return (
-        job.workspace in wanted.workspaces
-        and wanted.task in (None, job.task)
-        and wanted.status in (None, job.status)
-        and wanted.source_type in (None, job.source_type)
-        and any(wanted.search.lower() in text.lower() for text in searched)
-    )
+def _standing(record: StepRecord | None) -> tuple[StepStatus, int, str | None] | None:
+    return None if record is None else (record.status, record.attempt, record.lease)
 
 
 def _place(job: Job) -> tuple[datetime, str]:
     return (job.created_at, job.job_id)
+
+
+def _row(job: Job) -> Job:
+    """Return the job as a row of the list shows it."""
+    return replace(
+        job,
+        input=NO_PAYLOAD,
+        secret_input=None,
+        request_hash=None,
+        due=None,
+        looks=0,
+        after=frozenset(),
+        nonce="",
+    )

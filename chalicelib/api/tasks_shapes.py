@@ -1,0 +1,220 @@
+"""Tasks and triggers as JSON. Source: HTTP API, section 4.1."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, RootModel
+
+from chalicelib.api.jobs_shapes import Layout
+from chalicelib.api.shapes import MaybeJson, MaybeNumber, MaybeText, Shape, Stamp, absent
+from chalicelib.domain.graph import layers
+from chalicelib.domain.job import SECRET_MASK
+from chalicelib.domain.support import unsupported
+from chalicelib.domain.workflow import (
+    Definition,
+    FlowStep,
+    InputField,
+    Retry,
+    Trigger,
+    TriggerType,
+)
+from chalicelib.engine.engine import Engine
+from chalicelib.engine.queries_registry import TaskView, runs_of
+
+
+class TaskRow(Shape):
+    """A task in a list; `id` is its key."""
+
+    id: str
+    name: MaybeText
+    description: MaybeText
+    mode: str
+    workspace: str
+    folder: MaybeText
+    has_triggers: bool
+    can_execute: bool = True
+
+
+class TaskList(RootModel[list[TaskRow]]):
+    """Tasks, by workspace."""
+
+
+class InputShape(Shape):
+    """One input of a task, for a form."""
+
+    type: str
+    name: MaybeText
+    description: MaybeText
+    required: bool
+    secret: bool
+    default: MaybeJson
+    options: list[str]
+    allow_custom: bool
+    multiple: bool
+    order: MaybeNumber
+
+
+class RetryShape(Shape):
+    """When a step is tried again; `max_attempts` counts the first attempt too."""
+
+    max_attempts: int
+    delay_s: int
+    backoff: str
+    jitter: bool
+
+
+class StepShape(Shape):
+    """One step of a flow. `timeout` is in seconds."""
+
+    action: str
+    action_type: MaybeText
+    name: MaybeText
+    description: MaybeText
+    depends_on: list[str]
+    input: dict[str, Any]
+    continue_on_failure: bool
+    timeout: MaybeNumber
+    when: MaybeText
+    for_each: MaybeJson
+    sequential: bool
+    retry: Annotated[RetryShape | None, Field(default=None, exclude_if=absent)]
+
+
+class TriggerShape(Shape):
+    """One trigger, with its next runs in UTC where it is a schedule."""
+
+    name: str
+    type: TriggerType
+    cron: MaybeText
+    timezone: MaybeText
+    task: str
+    target_task: MaybeText
+    enabled: bool
+    input: dict[str, Any]
+    next_runs: list[Stamp]
+
+
+class TriggerList(RootModel[list[TriggerShape]]):
+    """Triggers, in the document's order."""
+
+
+class TaskDetail(Shape):
+    """A task. `unsupported` says what keeps it from running in this version."""
+
+    id: str
+    name: MaybeText
+    description: MaybeText
+    mode: str
+    folder: MaybeText
+    workspace: str
+    revision: str | None
+    input: dict[str, InputShape]
+    flow: dict[str, StepShape]
+    triggers: list[TriggerShape]
+    connections: dict[str, list[str]]
+    can_execute: bool = True
+    unsupported: list[str]
+    layout: Layout
+
+
+def task_row(view: TaskView) -> TaskRow:
+    """Return the task as a row of a list."""
+    task = view.task
+    return TaskRow(
+        id=task.key,
+        name=task.name,
+        description=task.description,
+        mode=task.mode,
+        workspace=view.workspace.name,
+        folder=task.folder,
+        has_triggers=bool(view.triggers),
+    )
+
+
+def task_detail(engine: Engine, view: TaskView) -> TaskDetail:
+    """Return everything about a task."""
+    task, definition = view.task, view.definition
+    return TaskDetail(
+        id=task.key,
+        name=task.name,
+        description=task.description,
+        mode=task.mode,
+        folder=task.folder,
+        workspace=view.workspace.name,
+        revision=view.workspace.revision,
+        input={name: _input(field) for name, field in task.input.items()},
+        flow={key: _step(definition, step) for key, step in task.flow.items()},
+        triggers=[trigger_shape(engine, trigger) for trigger in view.triggers],
+        connections=_connections(definition, task.input),
+        unsupported=unsupported(definition, task),
+        layout=Layout(layers=[list(layer) for layer in layers(task.flow)]),
+    )
+
+
+def trigger_shape(engine: Engine, trigger: Trigger) -> TriggerShape:
+    """Return a trigger with its next runs."""
+    is_schedule = trigger.type is TriggerType.SCHEDULER
+    return TriggerShape(
+        name=trigger.key,
+        type=trigger.type,
+        cron=trigger.cron,
+        timezone=trigger.timezone if is_schedule else None,
+        task=trigger.task,
+        target_task=trigger.target_task,
+        enabled=trigger.enabled,
+        input=trigger.input,
+        next_runs=list(runs_of(engine, trigger)),
+    )
+
+
+def _input(field: InputField) -> InputShape:
+    hidden = field.secret and field.default is not None
+    return InputShape(
+        type=field.type,
+        name=field.name,
+        description=field.description,
+        required=field.required,
+        secret=field.secret,
+        default=SECRET_MASK if hidden else field.default,
+        options=list(field.options),
+        allow_custom=field.allow_custom,
+        multiple=field.multiple,
+        order=field.order,
+    )
+
+
+def _step(definition: Definition, step: FlowStep) -> StepShape:
+    action = definition.actions.get(step.action)
+    return StepShape(
+        action=step.action,
+        action_type=action.type.value if action else None,
+        name=step.name,
+        description=step.description,
+        depends_on=list(step.depends_on),
+        input=step.input,
+        continue_on_failure=step.continue_on_failure,
+        timeout=step.timeout_s,
+        when=step.when,
+        for_each=step.for_each,
+        sequential=step.sequential,
+        retry=_retry(step.retry) if step.retry else None,
+    )
+
+
+def _retry(retry: Retry) -> RetryShape:
+    return RetryShape(
+        max_attempts=retry.max_attempts,
+        delay_s=retry.delay_s,
+        backoff=retry.backoff.value,
+        jitter=retry.jitter,
+    )
+
+
+def _connections(definition: Definition, fields: dict[str, InputField]) -> dict[str, list[str]]:
+    """Return the names to choose from for each connection type that the inputs ask for."""
+    wanted = {f.type for f in fields.values() if f.type in definition.connection_types}
+    return {
+        kind: [key for key, found in definition.connections.items() if found.type == kind]
+        for kind in sorted(wanted)
+    }

@@ -1,0 +1,216 @@
+"""What workers say and hear, as JSON.
+
+Members beyond Strøm's own protocol are optional, so that an unmodified worker works.
+Source: HTTP API, section 4.3.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from chalicelib.api.bodies import Body, Query
+from chalicelib.api.shapes import Shape
+from chalicelib.domain.logs import LogLine
+from chalicelib.domain.values import StepRef
+from chalicelib.engine.steps import Assignment, Outcome
+
+Attempt = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class HelloBody(Body):
+    """What a worker says of itself when it starts."""
+
+    name: Name
+    capabilities: list[Name]
+    tags: list[Name] = Field(default_factory=list)
+    exclusive: bool = False
+    version: str | None = None
+
+
+class Registered(Shape):
+    """The session, and how often it is to be heard, in seconds."""
+
+    worker_id: str
+    heartbeat_s: int
+
+
+class StepName(Body):
+    """One step of one job."""
+
+    job_id: str
+    step_name: str
+
+
+class HeartbeatBody(Body):
+    """That the session lives. Without `running` it does not say what it runs."""
+
+    worker_id: str
+    running: list[StepName] | None = None
+
+
+class StepNameShape(Shape):
+    """One step of one job."""
+
+    job_id: str
+    step_name: str
+
+
+class Orders(Shape):
+    """Steps to stop; with `drain`, take no more work and leave."""
+
+    status: str = "ok"
+    cancelled: list[StepNameShape]
+    drain: bool = False
+
+
+class WorkerBody(Body):
+    """Whose request it is."""
+
+    worker_id: str
+
+
+class ClaimBody(Body):
+    """What the worker can run, and how long it waits for a step to come (0 to 20 s)."""
+
+    worker_id: str
+    capabilities: list[Name]
+    tags: list[Name] = Field(default_factory=list)
+    exclusive: bool = False
+    wait_s: Annotated[float, Field(ge=0, le=20)] = 0.0
+
+
+class ActionSpec(Shape):
+    """What to run, every template rendered."""
+
+    script: str | None
+    source: str | None
+    language: str
+    args: list[str]
+    env: dict[str, str]
+    interpreter: str | None
+    dependencies: list[str]
+    runner: str
+
+
+class Claimed(Shape):
+    """A claimed attempt; every member is null when there was nothing to claim."""
+
+    workspace: str | None = None
+    job_id: str | None = None
+    task_name: str | None = None
+    step_name: str | None = None
+    action_name: str | None = None
+    action_type: str | None = None
+    action_image: str | None = None
+    action_spec: ActionSpec | None = None
+    input: Any = None
+    runner: str | None = None
+    timeout_secs: int | None = None
+    revision: str | None = None
+    attempt: int | None = None
+    lease: str | None = None
+    idempotency_key: str | None = None
+
+
+class CompleteBody(Body):
+    """How an attempt ended: failed if the exit code is not 0 or there is an error."""
+
+    output: Any = None
+    exit_code: int | None = None
+    error: str | None = None
+    cancelled: bool = False
+    attempt: Attempt | None = None
+    lease: str | None = None
+    worker_id: str | None = None
+
+    def outcome(self) -> Outcome:
+        """Return the end as the engine knows it."""
+        error = self.error
+        if error is None and self.exit_code:
+            error = f"Process exited with code {self.exit_code}"
+        return Outcome(error=error, output=self.output, cancelled=self.cancelled)
+
+
+class CancelledShape(Shape):
+    """Whether the job was cancelled."""
+
+    cancelled: bool
+
+
+class LineShape(Body):
+    """One line that a step wrote."""
+
+    ts: datetime
+    stream: Literal["stdout", "stderr"]
+    line: str
+
+
+class LogsBody(Body):
+    """Lines `first`, `first + 1` … of an attempt; without `first`, behind those that are there."""
+
+    step_name: Name
+    lines: list[LineShape]
+    attempt: Attempt | None = None
+    first: Attempt | None = None
+    lease: str | None = None
+
+    def parsed(self) -> list[LogLine]:
+        """Return the lines; a time without a zone is UTC."""
+        return [
+            LogLine(_aware(line.ts), line.stream, self.step_name, line.line) for line in self.lines
+        ]
+
+
+class ArchiveQuery(Query):
+    """Which revision; without one, that in force."""
+
+    revision: str | None = None
+
+
+def claimed(found: Assignment) -> Claimed:
+    """Return what a worker gets to run."""
+    ref, action = found.hold.ref, found.action
+    return Claimed(
+        workspace=found.workspace,
+        job_id=ref.job_id,
+        task_name=found.task,
+        step_name=ref.step,
+        action_name=action.key,
+        action_type=action.type.value,
+        action_image=action.image,
+        action_spec=_spec(found),
+        input=found.rendered.input,
+        runner=action.runner.value,
+        timeout_secs=found.timeout_s,
+        revision=found.revision,
+        attempt=found.hold.attempt,
+        lease=found.hold.lease,
+        idempotency_key=found.idempotency_key,
+    )
+
+
+def step_ref(job_id: str, step: str) -> StepRef:
+    """Return a reference as a worker spells it."""
+    return StepRef(job_id.lower(), step)
+
+
+def _spec(found: Assignment) -> ActionSpec:
+    action, rendered = found.action, found.rendered
+    return ActionSpec(
+        script=rendered.script,
+        source=action.source,
+        language=action.language.value,
+        args=list(rendered.args),
+        env=rendered.env,
+        interpreter=action.interpreter,
+        dependencies=list(action.dependencies),
+        runner=action.runner.value,
+    )
+
+
+def _aware(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

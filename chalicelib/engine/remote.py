@@ -1,0 +1,132 @@
+"""What workers behind the HTTP API need beyond the use cases that all workers share.
+
+One rule: what such a worker leaves unsaid is taken from the job's records; what it says must agree
+with them. An unmodified Strøm worker says neither attempt nor lease nor line numbers.
+Source: HTTP API, section 4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.domain.errors import FencedError
+from chalicelib.domain.job import JobState, StepRecord
+from chalicelib.domain.lifecycle import StepStatus
+from chalicelib.domain.logs import LogLine
+from chalicelib.domain.values import StepRef
+from chalicelib.engine.engine import Engine
+from chalicelib.engine.job_logs import append_lines
+from chalicelib.engine.ports import Received
+from chalicelib.engine.steps import Assignment, Hold
+from chalicelib.engine.workers import take
+
+# A message that speaks of what is over is dropped, and the next one is tried.
+TRIES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a worker shows to prove that it holds a step; None where it says nothing."""
+
+    attempt: int | None = None
+    lease: str | None = None
+    session: str | None = None
+
+
+def next_assignment(
+    engine: Engine, session: str, capabilities: Sequence[str], wait_s: float
+) -> Assignment | None:
+    """Claim the next step that the worker can run, waiting `wait_s` (0 to 20) for one.
+
+    Raises:
+        NotFoundError: no such session.
+        TemplateError: a step's templates failed; it is ended as failed already.
+    """
+    worker = engine.registry.worker(session)
+    pools = [pool for pool in engine.limits.pools if pool in capabilities]
+    for number in range(TRIES):
+        received = _receive(engine, pools, wait_s if number == 0 else 0.0)
+        if received is None:
+            return None
+        assignment = take(engine, received, session, worker.name)
+        if assignment is not None:
+            return assignment
+    return None
+
+
+def hold_of(engine: Engine, ref: StepRef, shown: Shown) -> Hold:
+    """Return the hold that the worker reports for: the one that it shows, else the present one.
+
+    A shown lease is checked by the report's own conditional write, so that a repeat is harmless.
+
+    Raises:
+        NotFoundError: no such job.
+        FencedError: the step never began, or it shows no lease and the step is not its to report.
+    """
+    if shown.lease is None or shown.attempt is None:
+        return held_by(engine, ref, shown)
+    if ref.step not in engine.jobs.load(ref.job_id).steps:
+        raise FencedError(f"step {ref.step!r} of job {ref.job_id} has not begun")
+    return Hold(ref, shown.attempt, shown.lease)
+
+
+def held_by(engine: Engine, ref: StepRef, shown: Shown) -> Hold:
+    """Return the hold on the running step that the worker speaks of.
+
+    Raises:
+        NotFoundError: no such job.
+        FencedError: it does not run, or another attempt, lease or session has it.
+    """
+    record = engine.jobs.load(ref.job_id).steps.get(ref.step)
+    if record is None or record.status is not StepStatus.RUNNING or not _agrees(record, shown):
+        now = f"{record.status} at attempt {record.attempt}" if record else "not begun"
+        raise FencedError(
+            f"step {ref.step!r} of job {ref.job_id} is {now}: it is not this worker's to report"
+        )
+    return Hold(ref, record.attempt, record.lease or "")
+
+
+def append_remote(
+    engine: Engine, ref: StepRef, shown: Shown, first: int | None, lines: Sequence[LogLine]
+) -> None:
+    """Keep lines of a step's log; without `first` they go behind what is there.
+
+    Raises:
+        NotFoundError: no such job.
+        FencedError: the shown lease does not hold the step.
+    """
+    if shown.lease is not None:
+        attempt = held_by(engine, ref, shown).attempt
+    else:
+        attempt = shown.attempt or _attempt(engine.jobs.load(ref.job_id), ref.step)
+    start = first if first is not None else _behind(engine, ref, attempt)
+    append_lines(engine, ref.job_id, ref.step, attempt, start, lines)
+
+
+def _receive(engine: Engine, pools: Sequence[str], wait_s: float) -> Received | None:
+    """Ask the pools once; only when the others are empty, the first is waited for."""
+    waits = [(pool, 0.0) for pool in pools[1:]] + [(pool, wait_s) for pool in pools[:1]]
+    for pool, wait in waits:
+        found = engine.queue.receive(pool, wait, 1)
+        if found:
+            return found[0]
+    return None
+
+
+def _agrees(record: StepRecord, shown: Shown) -> bool:
+    return (
+        shown.attempt in (None, record.attempt)
+        and shown.lease in (None, record.lease)
+        and shown.session in (None, record.session)
+    )
+
+
+def _attempt(state: JobState, step: str) -> int:
+    record = state.steps.get(step)
+    return record.attempt if record else 1
+
+
+def _behind(engine: Engine, ref: StepRef, attempt: int) -> int:
+    chunks = engine.logs.chunks(ref.job_id, ref.step)
+    return 1 + max((chunk.last for chunk in chunks if chunk.attempt == attempt), default=0)

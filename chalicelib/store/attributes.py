@@ -1,0 +1,106 @@
+"""How values of the domain stand in an item: times as text that sorts, the rest as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from pynamodb.attributes import Attribute
+from pynamodb.constants import STRING
+
+from chalicelib.domain.job import PastAttempt
+from chalicelib.domain.logs import stamp
+from chalicelib.domain.values import BlobRef, Payload, StepRef
+
+
+def parsed(text: str) -> datetime:
+    """Return the instant that `stamp` wrote."""
+    return datetime.fromisoformat(text)
+
+
+def dumped(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Return compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+class InstantAttribute(Attribute[datetime]):
+    """An instant in UTC, as text of fixed width: texts sort as the instants do."""
+
+    attr_type = STRING
+
+    def serialize(self, value: datetime) -> str:
+        return stamp(value)
+
+    def deserialize(self, value: str) -> datetime:
+        return parsed(value)
+
+
+class BlobRefAttribute(Attribute[BlobRef]):
+    """A reference into the object store."""
+
+    attr_type = STRING
+
+    def serialize(self, value: BlobRef) -> str:
+        return dumped([value.key, value.size, value.sha256])
+
+    def deserialize(self, value: str) -> BlobRef:
+        return BlobRef(*json.loads(value))
+
+
+class PayloadAttribute(Attribute[Payload]):
+    """`{"value": …}` or `{"ref": [key, size, hash]}`. JSON text keeps numbers as they were."""
+
+    attr_type = STRING
+
+    def serialize(self, value: Payload) -> str:
+        if value.ref is None:
+            return dumped({"value": value.inline})
+        return dumped({"ref": [value.ref.key, value.ref.size, value.ref.sha256]})
+
+    def deserialize(self, value: str) -> Payload:
+        body = json.loads(value)
+        if "ref" in body:
+            return Payload(ref=BlobRef(*body["ref"]))
+        return Payload(inline=body["value"])
+
+
+class TextsAttribute(Attribute[tuple[str, ...]]):
+    """Texts, in order."""
+
+    attr_type = STRING
+
+    def serialize(self, value: tuple[str, ...]) -> str:
+        return dumped(list(value))
+
+    def deserialize(self, value: str) -> tuple[str, ...]:
+        return tuple(json.loads(value))
+
+
+class StepRefsAttribute(Attribute[tuple[StepRef, ...]]):
+    """Steps of several jobs."""
+
+    attr_type = STRING
+
+    def serialize(self, value: tuple[StepRef, ...]) -> str:
+        return dumped([[ref.job_id, ref.step] for ref in value])
+
+    def deserialize(self, value: str) -> tuple[StepRef, ...]:
+        return tuple(StepRef(job_id, step) for job_id, step in json.loads(value))
+
+
+def dump_past(past: PastAttempt) -> str:
+    """Return one entry of a step's history."""
+    started = None if past.started_at is None else stamp(past.started_at)
+    return dumped([past.attempt, past.error, started, stamp(past.failed_at)])
+
+
+def load_past(text: str) -> PastAttempt:
+    """Return what `dump_past` was given."""
+    attempt, error, started, failed = json.loads(text)
+    return PastAttempt(
+        attempt=attempt,
+        error=error,
+        started_at=None if started is None else parsed(started),
+        failed_at=parsed(failed),
+    )

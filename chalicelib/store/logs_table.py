@@ -1,0 +1,91 @@
+"""Log chunks on DynamoDB. A chunk is written once; its text is packed where that makes it smaller.
+
+Source: decision 13; live logs.
+"""
+
+from __future__ import annotations
+
+import zlib
+from datetime import datetime
+
+from pynamodb.attributes import BinaryAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
+
+from chalicelib.domain import keys
+from chalicelib.domain.logs import LogChunk
+from chalicelib.store.attributes import BlobRefAttribute
+from chalicelib.store.dynamo import Item, RefusedError, answering, bind
+
+_PACKING = 6
+
+
+class ChunkItem(Item):
+    """A chunk: its text plain or packed, or a reference to where it is."""
+
+    step = UnicodeAttribute()
+    attempt = NumberAttribute()
+    first = NumberAttribute()
+    last = NumberAttribute()
+    text = UnicodeAttribute(null=True)
+    packed = BinaryAttribute(null=True, legacy_encoding=False)
+    ref = BlobRefAttribute(null=True)
+    expires = TTLAttribute()
+
+
+class LogsTable:
+    """Chunks of lines by job; safe for any number of threads."""
+
+    def __init__(self, name: str, region: str, host: str | None = None) -> None:
+        self._name = name
+        self._chunk = bind(ChunkItem, name, region, host)
+
+    def append(self, chunk: LogChunk, expires_at: datetime) -> None:
+        item = self._chunk(
+            keys.log_pk(chunk.job_id),
+            keys.log_sk(chunk.step, chunk.attempt, chunk.first),
+            step=chunk.step,
+            attempt=chunk.attempt,
+            first=chunk.first,
+            last=chunk.last,
+            expires=expires_at,
+        )
+        _put_text(item, chunk)
+        is_absent = self._chunk.pk.does_not_exist()
+        try:
+            with answering(self._name):
+                item.save(is_absent)
+        except RefusedError:
+            return
+
+    def chunks(self, job_id: str, step: str | None = None) -> list[LogChunk]:
+        of_step = None
+        if step is not None:
+            of_step = self._chunk.sk.startswith(keys.log_step_prefix(step))
+        with answering(self._name):
+            items = self._chunk.query(keys.log_pk(job_id), of_step, consistent_read=True)
+            return [_chunk_of(item, job_id) for item in items]
+
+
+def _put_text(item: ChunkItem, chunk: LogChunk) -> None:
+    if chunk.ref is not None:
+        item.ref = chunk.ref
+    if not chunk.text:
+        return
+    content = chunk.text.encode()
+    packed = zlib.compress(content, _PACKING)
+    if len(packed) < len(content):
+        item.packed = packed
+    else:
+        item.text = chunk.text
+
+
+def _chunk_of(item: ChunkItem, job_id: str) -> LogChunk:
+    text = zlib.decompress(item.packed).decode() if item.packed else item.text
+    return LogChunk(
+        job_id=job_id,
+        step=item.step,
+        attempt=int(item.attempt),
+        first=int(item.first),
+        last=int(item.last),
+        text=text or "",
+        ref=item.ref,
+    )

@@ -1,0 +1,98 @@
+"""Control by the engine's own use cases in this process: for a worker that the account trusts.
+
+The one rule: nothing is decided here; each method is one use case.
+Source: decision 10.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from chalicelib.domain.errors import TemplateError, TooEarlyError, UnavailableError
+from chalicelib.domain.logs import LogLine
+from chalicelib.domain.values import StepRef
+from chalicelib.domain.worker import HEARTBEAT_S
+from chalicelib.engine import job_logs, steps, workers
+from chalicelib.engine.engine import Engine
+from chalicelib.engine.payloads import load_blob
+from chalicelib.engine.ports import Message, Received
+from chalicelib.engine.steps import Assignment, Hold, Outcome
+from chalicelib.engine.workers import Hello
+from workers.chaining import ChainingQueue
+from workers.control import Offer, Orders, Session
+
+_log = logging.getLogger(__name__)
+
+
+class DirectControl:
+    """The engine, called in place."""
+
+    offers_are_claims = False
+
+    def __init__(self, engine: Engine) -> None:
+        self._queue = ChainingQueue(engine.queue)
+        self._engine = replace(engine, queue=self._queue)
+        self._session = ""
+        self._name = ""
+        self._pools: tuple[str, ...] = ()
+
+    def register(self, hello: Hello) -> Session:
+        record = workers.register(self._engine, hello)
+        self._session, self._name = record.worker_id, record.name
+        self._pools = record.capabilities
+        return Session(record.worker_id, HEARTBEAT_S)
+
+    def heartbeat(self, running: Sequence[StepRef]) -> Orders:
+        return Orders(workers.heartbeat(self._engine, self._session, running).cancelled)
+
+    def offers(self, pool: str, wait_s: float, limit: int) -> Sequence[Offer]:
+        received = self._engine.queue.receive(pool, wait_s, limit)
+        return [partial(self._take, one) for one in received]
+
+    def _take(self, received: Received) -> Assignment | None:
+        try:
+            return workers.take(self._engine, received, self._session, self._name)
+        except TemplateError as error:
+            _say_unrendered(received.message, error)
+        except UnavailableError as error:
+            # The queue gives the message out again.
+            _log.warning("A step could not be claimed", extra={"error": error.message})
+        return None
+
+    def append(self, hold: Hold, first: int, lines: Sequence[LogLine]) -> None:
+        ref = hold.ref
+        job_logs.append_lines(self._engine, ref.job_id, ref.step, hold.attempt, first, lines)
+
+    def complete(self, hold: Hold, outcome: Outcome, *, go_on: bool = False) -> Assignment | None:
+        with self._queue.keeping(self._pools if go_on else ()) as kept:
+            steps.complete(self._engine, hold, outcome)
+        return self._claim(kept.pool, kept.message) if kept.message else None
+
+    def _claim(self, pool: str, message: Message) -> Assignment | None:
+        """Claim what was kept back; what cannot be tried now takes the way through the queue."""
+        try:
+            return steps.claim(self._engine, message, self._session, self._name)
+        except TemplateError as error:
+            _say_unrendered(message, error)
+        except (TooEarlyError, UnavailableError) as error:
+            _log.warning("A step could not be claimed", extra={"error": error.message})
+            with suppress(UnavailableError):
+                self._engine.queue.send(pool, [(message, 0)])
+        return None
+
+    def archive(self, workspace: str, revision: str) -> bytes:
+        record = self._engine.registry.revision(workspace, revision)
+        return load_blob(self._engine.blobs, record.archive)
+
+    def sign_off(self) -> None:
+        workers.sign_off(self._engine, self._session)
+
+
+def _say_unrendered(message: Message, error: TemplateError) -> None:
+    ref = message.ref
+    extra = {"job_id": ref.job_id, "step": ref.step, "error": error.message}
+    _log.warning("A step failed before it began: its templates do not render", extra=extra)

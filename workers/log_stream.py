@@ -1,0 +1,190 @@
+"""A step's log on its way to the engine: in order, gapless, and never in the step's way.
+
+The one rule: writing a line touches no network. One thread of its own sends the lines, chunk by
+chunk, each until it is accepted. What is to mask secrets stands between the runner and this sink,
+so that nothing unmasked is ever kept here.
+Source: live logs, section 2.4; invariant I6.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from chalicelib.domain.errors import (
+    FencedError,
+    RateLimitedError,
+    StroemError,
+    UnavailableError,
+)
+from chalicelib.domain.logs import LogLine
+from chalicelib.engine.steps import Hold
+from chalicelib.runner.spec import StreamName
+from workers.backlog import Backlog
+from workers.ending import Ending, delays
+
+_log = logging.getLogger(__name__)
+
+Append: TypeAlias = Callable[[Hold, int, Sequence[LogLine]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How lines are grouped. A chunk goes after `early_s` while the step is young, then `later_s`.
+
+    A full chunk goes at once. After the step's end, `flush_s` without progress loses the rest.
+    """
+
+    early_s: float = 0.25
+    later_s: float = 1.0
+    young_s: float = 2.0
+    flush_s: float = 120.0
+    chunk_lines: int = 5_000
+    chunk_bytes: int = 1024 * 1024
+    memory_bytes: int = 8 * 1024 * 1024
+
+
+class LogStream:
+    """The sink of one attempt. `on_fenced` is called when the attempt turns out to be another's.
+
+    A step that prints nothing starts no thread and sends nothing.
+    """
+
+    def __init__(
+        self,
+        hold: Hold,
+        append: Append,
+        ending: Ending,
+        on_fenced: Callable[[], None],
+        pace: Pace | None = None,
+    ) -> None:
+        self._hold = hold
+        self._append = append
+        self._ending = ending
+        self._on_fenced = on_fenced
+        self._pace = pace or Pace()
+        self._backlog = Backlog(hold.ref.step, self._pace.memory_bytes)
+        self._changed = threading.Condition()
+        self._sender: threading.Thread | None = None
+        self._first = 1
+        self._lost = 0
+        self._last_at = datetime.fromtimestamp(0, UTC)
+        self._is_over = False
+        self._closed = False
+        self._born = self._waiting_since = self._progress = time.monotonic()
+
+    def write(self, stream: StreamName, line: str, at: datetime) -> None:
+        """Take one line; lines written after the log was given up are dropped."""
+        with self._changed:
+            if self._is_over:
+                return
+            was_empty = not self._backlog
+            try:
+                self._backlog.add(LogLine(at, stream, self._hold.ref.step, line))
+            except OSError:
+                self._lost, self._last_at = self._lost + 1, at
+                return
+            if was_empty:
+                self._waiting_since = time.monotonic()
+                self._start_sender()
+            if was_empty or self._is_full():
+                self._changed.notify_all()
+
+    def close(self) -> bool:
+        """Send what is left; return whether every line was accepted. No line may follow."""
+        with self._changed:
+            self._closed = True
+            self._progress = time.monotonic()
+            self._changed.notify_all()
+            sender = self._sender
+        if sender is not None:
+            sender.join()
+        with self._changed:
+            is_whole = not self._backlog and not self._is_over and not self._lost
+            self._is_over = True
+            self._backlog.close()
+        return is_whole
+
+    def _start_sender(self) -> None:
+        if self._sender is None:
+            name = f"log-{self._hold.ref.step}"
+            self._sender = threading.Thread(target=self._send_all, name=name, daemon=True)
+            self._sender.start()
+
+    def _is_full(self) -> bool:
+        pace, backlog = self._pace, self._backlog
+        return len(backlog) >= pace.chunk_lines or backlog.held_bytes >= pace.chunk_bytes
+
+    def _send_all(self) -> None:
+        accepted = False
+        try:
+            while lines := self._next_chunk():
+                accepted = False
+                accepted = self._deliver(lines)
+                if not accepted:
+                    return
+        finally:
+            if not accepted:
+                with self._changed:
+                    self._is_over = True
+                    self._backlog.close()
+
+    def _next_chunk(self) -> list[LogLine]:
+        """Wait until a chunk is due and return it; [] when the stream is closed and sent."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._backlog or self._closed)
+            if not self._closed and not self._is_full():
+                self._changed.wait_for(
+                    lambda: self._closed or self._is_full(),
+                    self._waiting_since + self._interval_s() - time.monotonic(),
+                )
+            lines = self._backlog.take(self._pace.chunk_lines, self._pace.chunk_bytes)
+            if self._lost and not self._backlog and self._closed:
+                lines.append(self._confession())
+            return lines
+
+    def _confession(self) -> LogLine:
+        text = f"… {self._lost} lines were lost: the worker's temporary folder is full"
+        self._lost = 0
+        return LogLine(self._last_at, "stderr", self._hold.ref.step, text)
+
+    def _interval_s(self) -> float:
+        is_young = time.monotonic() - self._born < self._pace.young_s
+        return self._pace.early_s if is_young else self._pace.later_s
+
+    def _deliver(self, lines: Sequence[LogLine]) -> bool:
+        """Send one chunk until it is accepted; say whether it was."""
+        for delay_s in delays():
+            try:
+                self._append(self._hold, self._first, lines)
+            except FencedError:
+                self._on_fenced()
+                return False
+            except (UnavailableError, RateLimitedError) as error:
+                self._warn("Log lines wait: the engine does not answer", error)
+            except StroemError as error:
+                self._warn("Log lines are refused, so the rest of this log is lost", error)
+                return False
+            else:
+                self._first += len(lines)
+                self._progress = time.monotonic()
+                return True
+            if not self._may_go_on(delay_s):
+                return False
+        return False
+
+    def _may_go_on(self, delay_s: float) -> bool:
+        idle_s = time.monotonic() - self._progress
+        if self._closed and idle_s > self._pace.flush_s:
+            return False
+        return self._ending.pause(delay_s)
+
+    def _warn(self, text: str, error: StroemError) -> None:
+        ref = self._hold.ref
+        extra = {"job_id": ref.job_id, "step": ref.step, "error": error.message}
+        _log.warning(text, extra=extra)
