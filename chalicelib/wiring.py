@@ -114,7 +114,7 @@ def _client(service: str, config: Settings) -> BaseClient:
             max_pool_connections=32,
             connect_timeout=5,
             read_timeout=_LONG_POLL_S + 10,
-            retries={"mode": "standard", "max_attempts": 5},
+            retries={"mode": "standard", "total_max_attempts": 5},
             # Presigned URLs of the emulator need the path form.
             s3={"addressing_style": "path" if config.endpoint_url else "auto"},
             signature_version="s3v4" if service == "s3" else None,

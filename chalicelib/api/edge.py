@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import unquote
 from uuid import UUID
 
-from chalice.app import Blueprint, Request, Response
+from chalice.app import Blueprint, CaseInsensitiveMapping, Request, Response
 from pydantic import BaseModel
 
 from chalicelib import wiring
@@ -28,6 +28,7 @@ from chalicelib.engine.engine import Engine
 from chalicelib.settings import access
 
 _log = logging.getLogger("stroem.api")
+ALL_TYPES = "*/*"
 _ERROR = 400
 _BEARER = "Bearer "
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
@@ -104,16 +105,21 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class BinaryResponse(Response):
-    """Bytes, whatever `Accept` says: Chalice would refuse clients that do not name the type."""
+class Sent(Response):
+    """An answer as it leaves: text is sent as text, and bytes as bytes, whatever their type.
+
+    API Gateway gives bytes out as bytes only if every type counts as binary; Chalice would then
+    encode texts too.
+    """
 
     def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:  # noqa: ARG002 - Chalice's signature
+        is_binary = isinstance(self.body, bytes)
         return {
             "headers": dict(self.headers),
             "multiValueHeaders": {},
             "statusCode": self.status_code,
-            "body": base64.b64encode(self.body).decode(),
-            "isBase64Encoded": True,
+            "body": base64.b64encode(self.body).decode() if is_binary else self.body,
+            "isBase64Encoded": is_binary,
         }
 
 
@@ -149,6 +155,9 @@ def answered(bp: Blueprint, operation: Operation) -> Callable[[Callable[..., Ans
 def observe(request: Request, get_response: Next) -> Response:
     """Middleware of every request: refusals of Chalice itself in our form, and one log line."""
     started = time.perf_counter()
+    if "accept" not in request.headers:
+        # Chalice refuses those who do not say that they take bytes.
+        request.headers = CaseInsensitiveMapping({**request.headers, "accept": ALL_TYPES})
     answer = get_response(request)
     request_id = request_id_of(request)
     kind = answer.headers.get("Content-Type")
@@ -157,7 +166,7 @@ def observe(request: Request, get_response: Next) -> Response:
     answer.headers.update(_HEADERS | {"X-Request-Id": request_id})
     ms = round((time.perf_counter() - started) * 1000, 1)
     _log.info("request", extra={**_about(request), "status": answer.status_code, "ms": ms})
-    return answer
+    return Sent(answer.body, answer.headers, answer.status_code)
 
 
 def request_id_of(request: Request) -> str:
@@ -184,7 +193,7 @@ def check_worker(call: Call) -> None:
         )
 
 
-def checked_id(text: str, what: str = "job") -> str:
+def checked_id(text: str, what: str = "a job") -> str:
     """Return the id in lower case.
 
     Raises:
@@ -195,7 +204,7 @@ def checked_id(text: str, what: str = "job") -> str:
     except ValueError:
         plain = ""
     if plain != text.lower():
-        raise InvalidError(f"{text[:80]!r} is not the id of a {what}: ids are UUIDs")
+        raise InvalidError(f"{text[:80]!r} is not the id of {what}: ids are UUIDs")
     return plain
 
 
@@ -203,10 +212,8 @@ def _response(answer: Answer, status: int) -> Response:
     if isinstance(answer, Response):
         return answer
     reply = answer if isinstance(answer, Reply) else Reply(answer, status)
-    if isinstance(reply.body, bytes):
-        return BinaryResponse(reply.body, dict(reply.headers), reply.status)
-    if reply.body is None:
-        return Response("", dict(reply.headers), reply.status)
+    if not isinstance(reply.body, BaseModel):
+        return Response(reply.body or "", dict(reply.headers), reply.status)
     headers: dict[str, str | list[str]] = {"Content-Type": "application/json", **reply.headers}
     return Response(reply.body.model_dump_json(), headers, reply.status)
 

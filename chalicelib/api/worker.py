@@ -81,7 +81,7 @@ def register_worker(call: Call) -> Registered:
 )
 def beat(call: Call) -> Orders:
     body = call.body(HeartbeatBody)
-    worker_id = checked_id(body.worker_id, "worker")
+    worker_id = checked_id(body.worker_id, "a worker")
     running = body.running
     held = None if running is None else [_ref(one.job_id, one.step_name) for one in running]
     orders = workers.heartbeat(call.engine, worker_id, held)
@@ -101,7 +101,7 @@ def beat(call: Call) -> Orders:
     ),
 )
 def sign_off_worker(call: Call) -> Status:
-    workers.sign_off(call.engine, checked_id(call.body(WorkerBody).worker_id, "worker"))
+    workers.sign_off(call.engine, checked_id(call.body(WorkerBody).worker_id, "a worker"))
     return Status()
 
 
@@ -118,7 +118,7 @@ def sign_off_worker(call: Call) -> Status:
 )
 def claim_step(call: Call) -> Claimed:
     body = call.body(ClaimBody)
-    session = checked_id(body.worker_id, "worker")
+    session = checked_id(body.worker_id, "a worker")
     found = remote.next_assignment(call.engine, session, body.capabilities, body.wait_s)
     return claimed(found) if found else Claimed()
 
@@ -135,7 +135,7 @@ def claim_step(call: Call) -> Claimed:
     ),
 )
 def start_step(call: Call, job_id: str, step: str) -> Status:
-    session = checked_id(call.body(WorkerBody).worker_id, "worker")
+    session = checked_id(call.body(WorkerBody).worker_id, "a worker")
     remote.held_by(call.engine, _ref(job_id, step), Shown(session=session))
     return Status()
 

@@ -34,7 +34,7 @@ def list_workers(call: Call) -> WorkerList:
     bp, Operation(summary="Show a worker and what it runs", answer=WorkerDetail, errors=(404,))
 )
 def get_worker(call: Call, worker_id: str) -> WorkerDetail:
-    worker = call.engine.registry.worker(checked_id(worker_id, "worker"))
+    worker = call.engine.registry.worker(checked_id(worker_id, "a worker"))
     steps = [worker_step(*found) for found in steps_of(call.engine, worker, MAX_STEPS)]
     row = worker_row(call.engine, worker)
     return WorkerDetail(

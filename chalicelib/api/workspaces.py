@@ -22,7 +22,7 @@ from chalicelib.api.workspaces_shapes import (
 from chalicelib.domain import keys
 from chalicelib.domain.errors import InvalidError, NotFoundError, RateLimitedError, WorkspaceError
 from chalicelib.domain.names import is_workspace_name
-from chalicelib.domain.parse.workspace import spelled
+from chalicelib.domain.reading import spelled
 from chalicelib.domain.workflow import Finding, Severity
 from chalicelib.engine.queries_registry import workspace_of
 from chalicelib.workspaces.folder import read_folder
@@ -88,7 +88,7 @@ def create_upload(call: Call, ws: str) -> Upload:
 )
 def create_revision(call: Call, ws: str) -> Answer:
     _check_name(ws)
-    upload_id = checked_id(call.body(RevisionBody).upload_id, "upload")
+    upload_id = checked_id(call.body(RevisionBody).upload_id, "an upload")
     blob = keys.upload_blob(upload_id)
     try:
         content = call.engine.blobs.get(blob)

@@ -26,20 +26,17 @@ def main() -> None:
 
 def _run() -> int:
     from chalicelib.cli.app import app  # noqa: PLC0415 - see `main`
-    from chalicelib.cli.exits import CommandError, Exit  # noqa: PLC0415 - see `main`
+    from chalicelib.cli.exits import CommandError, Exit, exit_of_error  # noqa: PLC0415 - see `main`
     from chalicelib.cli.output import OutputError, say  # noqa: PLC0415 - see `main`
-    from chalicelib.domain.errors import NotFoundError, StroemError  # noqa: PLC0415 - see `main`
+    from chalicelib.domain.errors import StroemError  # noqa: PLC0415 - see `main`
 
     try:
         app()
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else Exit.OK
-    except CommandError as error:
+    except (CommandError, StroemError) as error:
         say(f"stroem: {error.message}")
-        return error.code
-    except StroemError as error:
-        say(f"stroem: {error.message}")
-        return Exit.NOT_FOUND if isinstance(error, NotFoundError) else Exit.USAGE
+        return exit_of_error(error)
     except OutputError as error:
         return _unwritable(error.cause)
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 
@@ -57,14 +57,15 @@ class Client:
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
         sent.update(headers or {})
-        answer = self._request(method, self.url.rstrip("/") + path, body, sent)
+        url = self.url.rstrip("/") + path
+        answer = self._request(method, url, body, sent)
         if answer.status >= _FAILED:
-            raise _refusal(answer.status, answer.data)
+            raise _refusal(url, answer.status, answer.data)
         try:
             return json.loads(answer.data)
         except ValueError:
             raise CommandError(
-                Exit.SERVER, f"{self.url} does not answer in JSON: is it a Strøm server?"
+                Exit.SERVER, f"{_origin(url)} does not answer in JSON: is it a Strøm server?"
             ) from None
 
     def _request(
@@ -73,10 +74,9 @@ class Client:
         try:
             return self.pool.request(method, url, body=body, headers=headers, timeout=_TIMEOUT)
         except urllib3.exceptions.HTTPError as error:
-            reason = getattr(error, "reason", None) or error
             raise CommandError(
                 Exit.SERVER,
-                f"{self.url} does not answer ({type(reason).__name__}): "
+                f"{_origin(url)} does not answer ({_reason(error)}): "
                 "is it running? Start one with `./dev up`, or name another with --server",
             ) from None
 
@@ -92,19 +92,37 @@ def connect(url: str, token: str | None) -> Client:
     return Client(url, token, urllib3.PoolManager(retries=False))
 
 
-def _refusal(status: int, body: bytes) -> CommandError:
+def _refusal(url: str, status: int, body: bytes) -> CommandError:
     try:
         problem = json.loads(body)
     except ValueError:
-        problem = {}
-    if not isinstance(problem, dict):
-        problem = {}
-    text = str(problem.get("error") or problem.get("detail") or f"the server says HTTP {status}")
-    for item in problem.get("errors") or []:
-        place = item.get("pointer") or ""
-        if item.get("file"):
-            place = f"{item['file']}:{item.get('line')}:{item.get('column')}"
-        text += f"\n  {place}: {item.get('message')}" + (
-            f" ({item['fix']})" if item.get("fix") else ""
-        )
+        problem = None
+    if not isinstance(problem, dict) or not (problem.get("error") or problem.get("detail")):
+        text = f"{_origin(url)} says HTTP {status} and not why: is it a Strøm server?"
+        return CommandError(exit_of_http(status), text)
+    text = str(problem.get("error") or problem["detail"])
+    faults = [item for item in problem.get("errors") or [] if isinstance(item, dict)]
+    # A single fault is in the text already.
+    if len(faults) > 1:
+        text += "".join(f"\n  {_fault(item)}" for item in faults)
     return CommandError(exit_of_http(status), text)
+
+
+def _fault(item: Mapping[str, Any]) -> str:
+    path = f"{item['path']}: " if item.get("path") else ""
+    fix = f" ({item['fix']})" if item.get("fix") else ""
+    return f"{item.get('pointer') or '/'}: {path}{item.get('message')}{fix}"
+
+
+def _origin(url: str) -> str:
+    """Return the address without path and query: a presigned one must not be shown."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    found = getattr(error, "reason", None) or error
+    for cause in (found.__cause__, found.__context__):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return str(found.args[-1]).rpartition(": ")[2] if found.args else type(found).__name__

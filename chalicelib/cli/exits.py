@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from chalicelib.domain.errors import NotFoundError, StroemError, UnavailableError
 from chalicelib.domain.lifecycle import JobStatus
 
 
@@ -40,6 +41,15 @@ def exit_of(status: str) -> Exit:
     if status in (JobStatus.COMPLETED, JobStatus.SKIPPED):
         return Exit.OK
     return Exit.CANCELLED if status == JobStatus.CANCELLED else Exit.JOB_FAILED
+
+
+def exit_of_error(error: CommandError | StroemError) -> Exit:
+    """Return the exit code that stands for an error."""
+    if isinstance(error, CommandError):
+        return error.code
+    if isinstance(error, NotFoundError):
+        return Exit.NOT_FOUND
+    return Exit.INTERNAL if isinstance(error, UnavailableError) else Exit.USAGE
 
 
 def exit_of_http(status: int) -> Exit:

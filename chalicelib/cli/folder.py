@@ -11,7 +11,7 @@ from chalicelib.cli.exits import CommandError, Exit
 from chalicelib.cli.output import say
 
 if TYPE_CHECKING:
-    from chalicelib.domain.parse.workspace import Loaded
+    from chalicelib.domain.reading import Loaded
     from chalicelib.domain.sources import WorkspaceTree
     from chalicelib.domain.workflow import Action, Definition, Finding
 
@@ -42,7 +42,7 @@ def load(path: Path) -> Loaded:
 
 def load_tree(tree: WorkspaceTree, path: Path) -> Loaded:
     """Check files that were read from `path`; as `load` otherwise."""
-    from chalicelib.domain.parse.workspace import read_workspace  # noqa: PLC0415 - the same
+    from chalicelib.domain.reading import read_workspace  # noqa: PLC0415 - the same
 
     loaded = read_workspace(tree)
     definition = loaded.definition

@@ -30,9 +30,7 @@ class Field:
     multiple: bool = False
 
 
-def read_input(
-    pairs: Sequence[str], whole: str | None, fields: Mapping[str, Field]
-) -> JsonObject:
+def read_input(pairs: Sequence[str], whole: str | None, fields: Mapping[str, Field]) -> JsonObject:
     """Return the input that the flags spell; a pair wins over the whole.
 
     `fields` are the task's, by which `key=value` is read: a number for a number field, text for a

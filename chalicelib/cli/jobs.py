@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chalicelib.cli import output
+from chalicelib.cli.exits import CommandError, Exit
 from chalicelib.cli.output import Form, duration, local_time
 from chalicelib.cli.remote import DEFAULT_URL, Server, Token, client_of
+from chalicelib.domain.lifecycle import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +19,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
 Output = Annotated[Form, typer.Option("--output", "-o", help="Form of the data.")]
 Only = Annotated[str | None, typer.Option("--workspace", "-w", help="Only this workspace.")]
 TaskOnly = Annotated[str | None, typer.Option("--task", help="Only this task; needs -w.")]
-Status = Annotated[str | None, typer.Option("--status", help="Only jobs of this status.")]
+Status = Annotated[JobStatus | None, typer.Option("--status", help="Only jobs of this status.")]
 Search = Annotated[str | None, typer.Option("--search", help="Part of a name or id.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="How many.")]
 
@@ -33,6 +35,8 @@ def jobs(
     token: Token = None,
 ) -> None:
     """List jobs, newest first."""
+    if task is not None and workspace is None:
+        raise CommandError(Exit.USAGE, "--task needs -w: a task's name is that of a workspace")
     query = {
         "workspace": workspace,
         "task_name": task,
@@ -72,12 +76,17 @@ def status(
         show_job(found)
 
 
-def cancel(job: JobId, server: Server = DEFAULT_URL, token: Token = None) -> None:
+def cancel(
+    job: JobId, form: Output = Form.TABLE, server: Server = DEFAULT_URL, token: Token = None
+) -> None:
     """Cancel a job that has not ended."""
     from chalicelib.cli.client import path_of  # noqa: PLC0415 - the same
 
     answer = client_of(server, token).post(path_of("api", "jobs", job, "cancel"))
-    print(f"{job}: {answer['status']}")
+    if form is Form.JSON:
+        output.data({"job_id": job, **answer})
+    else:
+        output.emit(f"{job}: {answer['status']}")
 
 
 def show_job(job: Mapping[str, Any]) -> None:
@@ -94,7 +103,7 @@ def show_job(job: Mapping[str, Any]) -> None:
             "took": duration(job["started_at"], job["completed_at"]),
         }
     )
-    print()
+    output.emit("")
     rows = [
         (
             step["step_name"],
@@ -107,4 +116,5 @@ def show_job(job: Mapping[str, Any]) -> None:
     output.table(("STEP", "STATUS", "TOOK", "RETRIES"), rows)
     for step in job["steps"]:
         if step["error_message"]:
-            print(f"\n{step['step_name']}: {step['error_message']}")
+            lines = map(output.plain, step["error_message"].split("\n"))
+            output.emit(f"\n{step['step_name']}: " + "\n  ".join(lines))

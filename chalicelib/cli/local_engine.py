@@ -10,9 +10,9 @@ from chalicelib.wiring import SystemClock, SystemIds, system_renderer
 from chalicelib.workspaces.definitions import StoredDefinitions
 
 
-def memory_engine() -> Engine:
+def memory_engine(blobs: MemoryBlobs | None = None) -> Engine:
     """Return an engine that forgets everything when the process ends."""
-    clock, registry, blobs = SystemClock(), MemoryRegistry(), MemoryBlobs()
+    clock, registry, blobs = SystemClock(), MemoryRegistry(), blobs or MemoryBlobs()
     return Engine(
         jobs=MemoryJobs(),
         registry=registry,

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from chalicelib.cli.exits import CommandError, Exit
 from chalicelib.cli.follow import prefixed
 from chalicelib.cli.local_engine import memory_engine
-from chalicelib.cli.output import say
-from chalicelib.domain.errors import ConflictError, TemplateError
+from chalicelib.cli.output import OutputError, emit, say
+from chalicelib.domain.errors import (
+    ConflictError,
+    NotFoundError,
+    TemplateError,
+    UnavailableError,
+)
 from chalicelib.domain.lifecycle import JobStatus, SourceType, StepStatus
 from chalicelib.domain.plan import derive
+from chalicelib.domain.workflow import INLINE_PREFIX
 from chalicelib.engine import advance, jobs, steps, workers
 from chalicelib.engine.payloads import load_payload
+from chalicelib.runner.assigned import spec_of
 from chalicelib.runner.run import run_step
-from chalicelib.runner.spec import Cancel, Host, StepSpec
+from chalicelib.runner.spec import Cancel, Host
 from chalicelib.runner.working_copy import Tree, WorkingCopies
 from chalicelib.workspaces.publish import publish
 from chalicelib.workspaces.tarball import extract_into
@@ -34,12 +42,12 @@ if TYPE_CHECKING:
     from chalicelib.domain.values import JsonObject, JsonValue
     from chalicelib.engine.engine import Engine
     from chalicelib.engine.ports import Received
-    from chalicelib.engine.steps import Assignment
+    from chalicelib.engine.steps import Assignment, Hold
     from chalicelib.runner.spec import StepResult, StreamName
 
 _WORKSPACE = "local"
 _POOL = "script"
-_WAIT_S = 0.2
+_WAIT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +60,25 @@ class Ended:
     errors: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Printer:
-    """Prints lines as they come, each whole, behind the step's name."""
+    """Prints lines as they come, each whole, behind the step's name.
+
+    When nobody takes them any more it stops the run, whose steps nobody watches.
+    """
 
     step: str
     out: TextIO
-    lock: threading.Lock
+    run: LocalRun
 
     def write(self, stream: StreamName, line: str, at: datetime) -> None:  # noqa: ARG002 - the sink's form
-        with self.lock:
-            print(prefixed({"step": self.step, "line": line}), file=self.out, flush=True)
+        with self.run.printing:
+            if self.run.unwritable is not None:
+                return
+            try:
+                emit(prefixed({"step": self.step, "line": line}), self.out)
+            except OutputError as error:
+                self.run.unwritable = error
 
 
 @dataclass(slots=True)
@@ -72,8 +88,9 @@ class LocalRun:
     folder: Path
     parallel: int
     out: TextIO
+    printing: threading.Lock = field(default_factory=threading.Lock)
+    unwritable: OutputError | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _printing: threading.Lock = field(default_factory=threading.Lock)
     _cancel: Cancel = field(default_factory=Cancel)
     _engine: Engine = field(default_factory=memory_engine)
 
@@ -82,6 +99,7 @@ class LocalRun:
 
         Raises:
             InvalidError: the input does not fit, or the task uses what is not executed yet.
+            CommandError: the reader of the output went away; the run was stopped.
         """
         publish(self._engine, _WORKSPACE, tree)
         request = jobs.JobRequest(
@@ -98,20 +116,38 @@ class LocalRun:
     def _drive(self, job_id: str, session: str, pool: ThreadPoolExecutor) -> None:
         running: set[Future[None]] = set()
         try:
-            while not self._has_ended(job_id) or running:
-                for received in self._engine.queue.receive(_POOL, _WAIT_S, 10):
-                    running.add(pool.submit(self._take, received, session))
-                done = {future for future in running if future.done()}
+            while running or not self._has_ended(job_id):
+                self._raise_if_unwritable()
+                # No more than there are threads for: a message that waits here would come twice.
+                free = self.parallel - len(running)
+                if free:
+                    for received in self._engine.queue.receive(_POOL, _WAIT_S, free):
+                        running.add(pool.submit(self._take, received, session))
+                done, running = wait(running, _WAIT_S if not free else 0, FIRST_COMPLETED)
                 for future in done:
                     future.result()
-                running -= done
         except BaseException:
-            say("stopping …")
-            self._cancel.set()
-            with self._lock, suppress(ConflictError):
-                advance.cancel(self._engine, job_id)
-            wait(running)
+            self._stop(job_id, running)
             raise
+
+    def _raise_if_unwritable(self) -> None:
+        if self.unwritable is not None:
+            why = self.unwritable.cause.strerror
+            raise CommandError(
+                Exit.CANCELLED, f"the run was stopped: nobody takes its output ({why})"
+            )
+
+    def _stop(self, job_id: str, running: set[Future[None]]) -> None:
+        say("stopping …")
+        self._cancel.set()
+        with self._lock, suppress(ConflictError):
+            advance.cancel(self._engine, job_id)
+        while running:
+            try:
+                _, running = wait(running)
+            except (KeyboardInterrupt, SystemExit):
+                # Asked twice: those that take their time to end are killed.
+                self._cancel.kill()
 
     def _has_ended(self, job_id: str) -> bool:
         with self._lock:
@@ -121,17 +157,26 @@ class LocalRun:
         with self._lock:
             try:
                 assignment = workers.take(self._engine, received, session, "local")
-            except TemplateError:
+            except (TemplateError, NotFoundError, UnavailableError):
                 # The step has failed with the reason; the job goes on as its flow says.
                 return
         if assignment is None:
             return
+        say(_heading(assignment))
         result = self._run(assignment)
         outcome = steps.Outcome(
             error=result.error, output=result.output, cancelled=result.cancelled
         )
         with self._lock:
             steps.complete(self._engine, assignment.hold, outcome)
+            self._say_if_retried(assignment.hold)
+
+    def _say_if_retried(self, hold: Hold) -> None:
+        record = self._engine.jobs.load(hold.ref.job_id).steps[hold.ref.step]
+        if record.status is StepStatus.READY and record.retry_at is not None:
+            wait_s = (record.retry_at - self._engine.clock.now()).total_seconds()
+            why = record.history[-1].error.partition("\n")[0]
+            say(f"{record.step}: attempt {hold.attempt} failed: {why}; again in {wait_s:.1f}s")
 
     def _run(self, assignment: Assignment) -> StepResult:
         revision = self._engine.registry.revision(assignment.workspace, assignment.revision)
@@ -149,7 +194,7 @@ class LocalRun:
             # Here the person at the keyboard is the worker, and wants what the shell has.
             passed_env=tuple(os.environ),
         )
-        printer = _Printer(assignment.hold.ref.step, self.out, self._printing)
+        printer = _Printer(assignment.hold.ref.step, self.out, self)
         copies = WorkingCopies(self.folder / "cache", extract_into)
         with copies.private_copy(tree, self.folder) as workdir:
             return run_step(spec_of(assignment), workdir, printer, self._cancel, host)
@@ -171,21 +216,8 @@ class LocalRun:
         )
 
 
-def spec_of(assignment: Assignment) -> StepSpec:
-    """Return what the runner needs to know of a claimed attempt."""
-    action, rendered = assignment.action, assignment.rendered
-    return StepSpec(
-        job_id=assignment.hold.ref.job_id,
-        workspace=assignment.workspace,
-        task=assignment.task,
-        step=assignment.hold.ref.step,
-        attempt=assignment.hold.attempt,
-        language=action.language,
-        script=rendered.script,
-        source=action.source,
-        args=rendered.args,
-        env=rendered.env,
-        interpreter=action.interpreter,
-        dependencies=action.dependencies,
-        timeout_s=assignment.timeout_s,
-    )
+def _heading(assignment: Assignment) -> str:
+    hold, action = assignment.hold, assignment.action.key
+    name = "inline" if action.startswith(INLINE_PREFIX) else action
+    attempt = f", attempt {hold.attempt}" if hold.attempt > 1 else ""
+    return f"--- Step: {hold.ref.step} (action: {name}{attempt}) ---"

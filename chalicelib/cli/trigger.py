@@ -25,7 +25,7 @@ Whole = Annotated[
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end; exit as the job ended.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Print the log while waiting.")]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", help="Seconds to wait at most; exit 6 then.")
+    float | None, typer.Option("--timeout", min=0, help="Seconds to wait at most; exit 6 then.")
 ]
 Key = Annotated[
     str | None, typer.Option("--idempotency-key", help="The same key makes the same job.")
@@ -46,44 +46,54 @@ def trigger(
     server: Server = DEFAULT_URL,
     token: Token = None,
 ) -> None:
-    """Start a job. With --wait or --follow the exit code tells how it ended."""
+    """Start a job on a server.
+
+    With --wait or --follow the exit code tells how it ended: 0 completed, 1 failed, 5 cancelled.
+    """
+    if timeout is not None and not (wait or follow):
+        raise CommandError(Exit.USAGE, "--timeout needs --wait or --follow")
+    from chalicelib.cli.follow import say_end  # noqa: PLC0415 - `--version` stays quick
+
     client = client_of(server, token)
     job_id = _execute(client, workspace, task, pairs or [], whole, key)
     if form is Form.TABLE or follow:
-        print(f"Job created: {job_id}", file=sys.stderr if follow else sys.stdout, flush=True)
+        # Among a log's lines it is chatter; by itself it is what was asked for.
+        output.emit(f"Job created: {job_id}", sys.stderr if follow else None)
     if not (wait or follow):
         if form is Form.JSON:
             output.data({"job_id": job_id})
         return
-    job = _await(client, job_id, timeout, follow=follow)
+    job = _await(client, job_id, timeout, form if follow else None)
+    say_end(job)
     if form is Form.JSON:
         output.data(job)
-    else:
-        output.say(f"job {job_id} {job['status']}")
     raise typer.Exit(exit_of(job["status"]))
 
 
 def _execute(
     client: Client, workspace: str, task: str, pairs: list[str], whole: str | None, key: str | None
 ) -> str:
-    from chalicelib.cli.client import path_of  # noqa: PLC0415 - `--version` stays quick
-    from chalicelib.cli.inputs import read_input  # noqa: PLC0415 - the same
+    from chalicelib.cli.client import path_of  # noqa: PLC0415 - the same
+    from chalicelib.cli.inputs import Field, read_input  # noqa: PLC0415 - the same
 
     path = path_of("api", "workspaces", workspace, "tasks", task)
-    fields = client.get(path)["input"] if pairs else {}
-    types = {name: field.get("type", "string") for name, field in fields.items()}
-    choices = frozenset(name for name, field in fields.items() if field.get("multiple"))
-    given = read_input(pairs, whole, types, choices)
+    fields = client.get(path)["input"] if pairs or whole else {}
+    known = {
+        name: Field(field.get("type", "string"), bool(field.get("multiple")))
+        for name, field in fields.items()
+    }
+    given = read_input(pairs, whole, known)
     headers = {"Idempotency-Key": key} if key else None
     answer = client.post(f"{path}/execute", {"input": given}, headers)
     return str(answer["job_id"])
 
 
-def _await(client: Client, job_id: str, timeout_s: float | None, *, follow: bool) -> Any:  # noqa: ANN401 - JSON
+def _await(client: Client, job_id: str, timeout_s: float | None, shown: Form | None) -> Any:  # noqa: ANN401 - JSON
     from chalicelib.cli.follow import Follower  # noqa: PLC0415 - the same
 
-    # A follower of a step that no flow can have prints nothing, and only waits.
-    follower = Follower(client, job_id, None if follow else "[]")
+    follower = Follower(
+        client, job_id, out=sys.stderr if shown is Form.JSON else None, is_silent=shown is None
+    )
     try:
         return follower.to_end(timeout_s)
     except KeyboardInterrupt:

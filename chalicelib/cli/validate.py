@@ -14,7 +14,7 @@ from chalicelib.cli.folder import Folder, line_of, load, named_actions
 from chalicelib.cli.output import Form
 
 if TYPE_CHECKING:
-    from chalicelib.domain.parse.workspace import Loaded
+    from chalicelib.domain.reading import Loaded
 
 Target = Annotated[
     Path | None, typer.Argument(metavar="DIR", help="Folder of the workspace; wins over --path.")

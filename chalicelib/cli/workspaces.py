@@ -48,7 +48,7 @@ def push(
 ) -> None:
     """Check a folder here, then publish it as the newest revision of a workspace."""
     from chalicelib.cli.client import path_of  # noqa: PLC0415 - `--version` stays quick
-    from chalicelib.domain.parse.workspace import read_workspace  # noqa: PLC0415 - the same
+    from chalicelib.domain.reading import read_workspace  # noqa: PLC0415 - the same
     from chalicelib.workspaces.tarball import pack  # noqa: PLC0415 - the same
 
     tree = read_tree(source)
@@ -59,11 +59,13 @@ def push(
         raise CommandError(Exit.USAGE, f"{source} has errors, so nothing was sent")
     client = client_of(server, token)
     upload = client.post(path_of("api", "workspaces", name, "uploads"))
-    client.put_to(upload["url"], pack(tree))
+    content = pack(tree)
+    output.say(f"sending {len(tree.files)} files, {len(content) / 1024:.0f} KB …")
+    client.put_to(upload["url"], content)
     body = {"upload_id": upload["upload_id"]}
     answer = client.post(path_of("api", "workspaces", name, "revisions"), body)
     if form is Form.JSON:
         output.data(answer)
         return
     state = "published" if answer["changed"] else "unchanged"
-    print(f"{answer['workspace']}: revision {answer['revision']} ({state})")
+    output.emit(f"{answer['workspace']}: revision {answer['revision']} ({state})")

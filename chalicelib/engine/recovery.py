@@ -122,7 +122,7 @@ def _fail_overdue(engine: Engine, state: JobState) -> bool:
     for record, overdue in _running(engine, state):
         if not _is_held(engine, state, record):
             error = _lost_error(record)
-        elif overdue is not None and overdue < now:
+        elif overdue is not None and overdue <= now:
             error = f"Step timed out: its worker {record.worker or 'unknown'} did not end it"
         else:
             continue

@@ -43,7 +43,7 @@ class Redactor:
                 return value
 
     def log_line(self, line: str) -> str:
-        """Return a line of a JSONL log without the secrets in its text; the rest stays as it is."""
+        """Return a line of a JSONL log without the secrets in its text; its other members stay."""
         if not any(needle in line for needle in self.needles):
             return line
         body = json.loads(line)

@@ -76,10 +76,9 @@ def halting(
     """
     stands: Condition = item.pk.does_not_exist()
     if seen is not None:
+        # Status and attempt suffice: an attempt has one lease for ever.
         is_as_seen = (item.status == seen.status.value) & (item.attempt == seen.attempt)
-        lease = seen.lease
-        is_same = item.lease.does_not_exist() if lease is None else item.lease == lease
-        stands = is_as_seen & is_same & item.halted.does_not_exist()
+        stands = is_as_seen & item.halted.does_not_exist()
         if seen.status is StepStatus.RUNNING:
             return [item.halted.set(True)], stands
     end = never_begins(step, seen, at)

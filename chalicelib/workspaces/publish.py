@@ -13,7 +13,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.dump import dump
 from chalicelib.domain.errors import InvalidError, NotFoundError
 from chalicelib.domain.names import is_workspace_name
-from chalicelib.domain.parse.workspace import Loaded, read_workspace, spelled
+from chalicelib.domain.reading import Loaded, read_workspace, spelled
 from chalicelib.domain.sources import WorkspaceTree
 from chalicelib.domain.workflow import INLINE_PREFIX, Definition, Finding, Severity
 from chalicelib.domain.workspace import Revision, WorkspaceRecord

@@ -1,0 +1,225 @@
+"""What every job store keeps: how a job is made, ended and found when it is due."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.domain.errors import (
+    ConflictError,
+    NotFoundError,
+)
+from chalicelib.domain.job import AfterAction, JobState
+from chalicelib.domain.lifecycle import JobStatus, SourceType
+from chalicelib.domain.values import NO_PAYLOAD, Payload
+from tests.fakes.builders import a_blob_ref, a_claim, a_job
+from tests.fakes.clock import NOON
+
+MINUTE = timedelta(minutes=1)
+BOTH = frozenset(AfterAction)
+
+
+@pytest.fixture
+def job(jobs):
+    return jobs.create(a_job())
+
+
+def a_full_job(**given):
+    return a_job(
+        status=JobStatus.RUNNING,
+        source_type=SourceType.WEBHOOK,
+        source_id="hook-1",
+        started_at=NOON + timedelta(microseconds=1),
+        input=Payload(ref=a_blob_ref()),
+        secret_input=a_blob_ref(),
+        request_hash="ab" * 32,
+        looks=3,
+        after=BOTH,
+        **given,
+    )
+
+
+# create, get, load
+
+
+def test_a_new_job_is_kept_with_all_that_it_was_given(jobs):
+    job = a_full_job(completed_at=NOON + MINUTE)
+    assert jobs.create(job) == job
+    assert jobs.get(job.job_id) == job
+    assert jobs.load(job.job_id) == JobState(job, {})
+
+
+def test_what_a_job_does_not_have_is_absent_after_reading_too(jobs):
+    job = a_job(input=NO_PAYLOAD, due=None, nonce="")
+    jobs.create(job)
+    assert jobs.get(job.job_id) == job
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, {}, [], 0, "", False, 1.5, 10**30, "Strøm ✓ 😀\x00", {"a": [None, {"b": 1e-300}]}],
+)
+def test_payloads_come_back_as_they_were(jobs, value):
+    job = jobs.create(a_job(input=Payload(value)))
+    assert jobs.get(job.job_id).input == Payload(value)
+
+
+def test_creating_a_job_again_returns_the_one_that_stands_there(jobs, job):
+    assert jobs.create(replace(job, task="other", nonce="another")) == job
+    assert jobs.get(job.job_id) == job
+
+
+def test_a_job_that_was_never_made_is_not_found(jobs):
+    with pytest.raises(NotFoundError, match="no job nope"):
+        jobs.get("nope")
+    with pytest.raises(NotFoundError, match="no job nope"):
+        jobs.load("nope")
+
+
+def test_loading_returns_every_touched_step_and_no_other_jobs(jobs, job):
+    other = jobs.create(a_job())
+    steps = [f"step-{number}" for number in range(30)]
+    for step in steps:
+        jobs.claim_step(a_claim(job.job_id, step))
+    jobs.claim_step(a_claim(other.job_id, "elsewhere"))
+    state = jobs.load(job.job_id)
+    assert state.job == job
+    assert sorted(state.steps) == sorted(steps)
+    assert all(name == record.step for name, record in state.steps.items())
+
+
+def test_a_state_that_was_read_does_not_change_with_the_store(jobs, job):
+    before = jobs.load(job.job_id)
+    jobs.claim_step(a_claim(job.job_id))
+    assert before.steps == {}
+
+
+# start, finish
+
+
+def test_a_pending_job_starts(jobs, job):
+    jobs.start(job.job_id, NOON + MINUTE)
+    expected = replace(job, status=JobStatus.RUNNING, started_at=NOON + MINUTE)
+    assert jobs.get(job.job_id) == expected
+
+
+def test_starting_leaves_a_running_and_an_absent_job_alone(jobs, job):
+    jobs.start(job.job_id, NOON)
+    jobs.start(job.job_id, NOON + MINUTE)
+    jobs.start("nope", NOON)
+    assert jobs.get(job.job_id).started_at == NOON
+    with pytest.raises(NotFoundError):
+        jobs.get("nope")
+
+
+@pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED])
+def test_a_job_ends_and_stays_due_for_what_its_end_leaves(jobs, job, status):
+    ended = jobs.finish(job.job_id, status, NOON + MINUTE, "mine", BOTH)
+    assert ended == replace(
+        job, status=status, completed_at=NOON + MINUTE, nonce="mine", after=BOTH
+    )
+    assert jobs.get(job.job_id) == ended
+
+
+def test_a_running_job_ends(jobs, job):
+    jobs.start(job.job_id, NOON)
+    ended = jobs.finish(job.job_id, JobStatus.COMPLETED, NOON + MINUTE, "mine", frozenset())
+    assert (ended.status, ended.started_at, ended.due) == (JobStatus.COMPLETED, NOON, job.due)
+
+
+@pytest.mark.parametrize("status", [status for status in JobStatus if status.is_terminal])
+def test_an_ended_job_never_changes(jobs, status):
+    job = jobs.create(a_job(status=status, completed_at=NOON, nonce="first"))
+    with pytest.raises(ConflictError, match=f"has ended already: it is {status}"):
+        jobs.finish(job.job_id, JobStatus.FAILED, NOON + MINUTE, "second", BOTH)
+    jobs.start(job.job_id, NOON + MINUTE)
+    assert jobs.get(job.job_id) == job
+
+
+def test_of_two_ends_the_second_conflicts(jobs, job):
+    first = jobs.finish(job.job_id, JobStatus.CANCELLED, NOON, "mine", BOTH)
+    with pytest.raises(ConflictError):
+        jobs.finish(job.job_id, JobStatus.COMPLETED, NOON, "other", frozenset())
+    assert jobs.get(job.job_id) == first
+
+
+def test_an_end_of_a_job_whose_reply_was_lost_counts_as_done(jobs, job):
+    ended = jobs.finish(job.job_id, JobStatus.FAILED, NOON, "mine", BOTH)
+    again = jobs.finish(job.job_id, JobStatus.FAILED, NOON + MINUTE, "mine", BOTH)
+    assert again == ended
+
+
+def test_a_job_that_was_never_made_cannot_be_ended(jobs):
+    with pytest.raises(NotFoundError):
+        jobs.finish("nope", JobStatus.FAILED, NOON, "mine", BOTH)
+    with pytest.raises(NotFoundError):
+        jobs.get("nope")
+
+
+# after the end
+
+
+@pytest.mark.parametrize("order", [sorted(BOTH), sorted(BOTH, reverse=True)])
+def test_the_job_is_due_until_the_last_after_action_is_done(jobs, job, order):
+    first, last = order
+    jobs.finish(job.job_id, JobStatus.CANCELLED, NOON, "mine", BOTH)
+    jobs.after_done(job.job_id, first)
+    assert jobs.get(job.job_id).after == {last}
+    assert jobs.get(job.job_id).due == job.due
+    jobs.after_done(job.job_id, last)
+    assert (jobs.get(job.job_id).after, jobs.get(job.job_id).due) == (frozenset(), None)
+    assert jobs.due(NOON + 60 * MINUTE, 10) == []
+
+
+def test_an_after_action_may_be_done_again(jobs, job):
+    jobs.finish(job.job_id, JobStatus.CANCELLED, NOON, "mine", BOTH)
+    for action in (AfterAction.STOP_STEPS, AfterAction.STOP_STEPS, AfterAction.ARCHIVE_LOG):
+        jobs.after_done(job.job_id, action)
+    ended = jobs.get(job.job_id)
+    jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG)
+    assert jobs.get(job.job_id) == ended
+    assert ended.status is JobStatus.CANCELLED
+
+
+def test_an_after_action_that_is_not_left_takes_no_due_away(jobs, job):
+    jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG)
+    assert jobs.get(job.job_id) == job
+
+
+def test_an_after_action_of_an_absent_job_is_not_found(jobs):
+    with pytest.raises(NotFoundError):
+        jobs.after_done("nope", AfterAction.ARCHIVE_LOG)
+
+
+# due
+
+
+def test_a_job_is_postponed_and_its_looks_are_counted(jobs, job):
+    jobs.postpone(job.job_id, NOON + 5 * MINUTE, 2)
+    assert jobs.get(job.job_id) == replace(job, due=NOON + 5 * MINUTE, looks=2)
+    assert jobs.due(NOON + 4 * MINUTE, 10) == []
+    assert jobs.due(NOON + 5 * MINUTE, 10) == [job.job_id]
+
+
+def test_a_job_that_is_done_is_not_made_due_again(jobs, job):
+    jobs.finish(job.job_id, JobStatus.COMPLETED, NOON, "mine", {AfterAction.ARCHIVE_LOG})
+    jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG)
+    ended = jobs.get(job.job_id)
+    jobs.postpone(job.job_id, NOON + MINUTE, 1)
+    jobs.postpone("nope", NOON + MINUTE, 1)
+    assert jobs.get(job.job_id) == ended
+    assert jobs.due(NOON + 60 * MINUTE, 10) == []
+
+
+def test_due_jobs_come_oldest_first_up_to_the_limit(jobs):
+    made = [jobs.create(a_job(due=NOON + number * MINUTE)) for number in (5, 1, 4, 2, 3, 9)]
+    jobs.create(a_job(due=None))
+    oldest_first = [job.job_id for job in sorted(made, key=lambda job: job.due)]
+    assert jobs.due(NOON + 5 * MINUTE, 10) == oldest_first[:5]
+    assert jobs.due(NOON + 5 * MINUTE, 2) == oldest_first[:2]
+    assert jobs.due(NOON + MINUTE - timedelta(microseconds=1), 10) == []
+
+
+def test_an_ended_job_stays_nominated_until_its_after_actions_are_done(jobs, job):
+    jobs.finish(job.job_id, JobStatus.COMPLETED, NOON, "mine", {AfterAction.ARCHIVE_LOG})
+    assert jobs.due(NOON + MINUTE, 10) == [job.job_id]

@@ -1,0 +1,330 @@
+"""What every job store keeps: the moves of a step, and who is fenced off."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.domain.errors import ConflictError, FencedError, TooEarlyError
+from chalicelib.domain.job import PastAttempt, StepRecord
+from chalicelib.domain.lifecycle import StepStatus
+from chalicelib.domain.values import Payload
+from tests.fakes.builders import a_blob_ref, a_claim, a_job, a_retry, an_end
+from tests.fakes.clock import NOON
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def job(jobs):
+    return jobs.create(a_job())
+
+
+# claim
+
+
+def test_the_first_attempt_of_an_untouched_step_is_claimed(jobs, job):
+    claim = a_claim(job.job_id)
+    record = jobs.claim_step(claim)
+    assert record == StepRecord(
+        step="build",
+        status=StepStatus.RUNNING,
+        attempt=1,
+        nonce=claim.lease,
+        lease=claim.lease,
+        session=claim.session,
+        worker="worker-1",
+        started_at=NOON,
+    )
+    assert jobs.load(job.job_id).steps == {"build": record}
+
+
+def test_a_later_attempt_of_an_untouched_step_is_not_to_be_had(jobs, job):
+    with pytest.raises(ConflictError, match="has not begun"):
+        jobs.claim_step(a_claim(job.job_id, attempt=2))
+    assert jobs.load(job.job_id).steps == {}
+
+
+def test_of_two_claims_of_one_attempt_the_second_conflicts(jobs, job):
+    first = a_claim(job.job_id)
+    record = jobs.claim_step(first)
+    with pytest.raises(ConflictError, match="running at attempt 1") as refused:
+        jobs.claim_step(a_claim(job.job_id))
+    assert not isinstance(refused.value, TooEarlyError | FencedError)
+    assert jobs.load(job.job_id).steps["build"] == record
+
+
+def test_a_claim_whose_reply_was_lost_counts_as_done(jobs, job):
+    claim = a_claim(job.job_id)
+    assert jobs.claim_step(claim) == jobs.claim_step(claim)
+
+
+def test_a_claim_that_was_already_lost_again_does_not_count_as_done(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    jobs.end_step(an_end(claim, StepStatus.FAILED, nonce=f"{claim.lease}/sweep"))
+    with pytest.raises(ConflictError, match="failed at attempt 1"):
+        jobs.claim_step(claim)
+
+
+@pytest.mark.parametrize("status", [status for status in StepStatus if status.is_terminal])
+def test_an_ended_step_cannot_be_claimed(jobs, job, status):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    jobs.end_step(an_end(claim, status))
+    for attempt in (1, 2):
+        with pytest.raises(ConflictError):
+            jobs.claim_step(a_claim(job.job_id, attempt=attempt))
+
+
+def test_a_retry_is_claimed_when_its_time_has_come(jobs, job):
+    first = a_claim(job.job_id)
+    jobs.claim_step(first)
+    jobs.retry_step(a_retry(first, retry_at=NOON + MINUTE))
+    second = a_claim(job.job_id, attempt=2, at=NOON + MINUTE)
+    record = jobs.claim_step(second)
+    assert (record.status, record.attempt, record.lease) == (
+        StepStatus.RUNNING,
+        2,
+        second.lease,
+    )
+    assert record.retry_at is None
+    assert record.history == (a_retry(first).past,)
+    assert jobs.load(job.job_id).steps["build"] == record
+
+
+def test_a_retry_is_refused_as_too_early_before_its_time(jobs, job):
+    first = a_claim(job.job_id)
+    jobs.claim_step(first)
+    waiting = jobs.retry_step(a_retry(first, retry_at=NOON + MINUTE))
+    early = a_claim(job.job_id, attempt=2, at=NOON + MINUTE - timedelta(microseconds=1))
+    with pytest.raises(TooEarlyError, match="waits for its retry"):
+        jobs.claim_step(early)
+    assert jobs.load(job.job_id).steps["build"] == waiting
+
+
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_only_the_attempt_that_waits_can_be_claimed(jobs, job, attempt):
+    first = a_claim(job.job_id)
+    jobs.claim_step(first)
+    jobs.retry_step(a_retry(first))
+    with pytest.raises(ConflictError, match="ready at attempt 2") as refused:
+        jobs.claim_step(a_claim(job.job_id, attempt=attempt, at=NOON + MINUTE))
+    assert not isinstance(refused.value, TooEarlyError)
+
+
+# end
+
+
+def test_the_lease_that_holds_a_step_ends_it(jobs, job):
+    claim = a_claim(job.job_id)
+    running = jobs.claim_step(claim)
+    end = an_end(claim, output=Payload({"size": 3}))
+    record = jobs.end_step(end)
+    assert record == replace(
+        running,
+        status=StepStatus.COMPLETED,
+        nonce=end.nonce,
+        completed_at=end.at,
+        output=Payload({"size": 3}),
+    )
+    assert jobs.load(job.job_id).steps["build"] == record
+
+
+def test_a_failed_step_keeps_error_and_reference_to_its_output(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    ref = a_blob_ref()
+    jobs.end_step(an_end(claim, StepStatus.FAILED, error="exit code 2", output=Payload(ref=ref)))
+    record = jobs.load(job.job_id).steps["build"]
+    assert (record.status, record.error, record.output) == (
+        StepStatus.FAILED,
+        "exit code 2",
+        Payload(ref=ref),
+    )
+
+
+def test_another_lease_does_not_end_a_step(jobs, job):
+    claim = a_claim(job.job_id)
+    running = jobs.claim_step(claim)
+    with pytest.raises(FencedError, match="does not hold it"):
+        jobs.end_step(an_end(replace(claim, lease="another")))
+    assert jobs.load(job.job_id).steps["build"] == running
+
+
+def test_another_attempt_under_the_same_lease_does_not_end_a_step(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    with pytest.raises(FencedError):
+        jobs.end_step(an_end(replace(claim, attempt=2)))
+
+
+def test_a_stale_worker_does_not_end_the_attempt_after_its_own(jobs, job):
+    stale = a_claim(job.job_id)
+    jobs.claim_step(stale)
+    jobs.retry_step(a_retry(stale, nonce=f"{stale.lease}/sweep"))
+    second = a_claim(job.job_id, attempt=2, at=NOON + MINUTE)
+    running = jobs.claim_step(second)
+    for attempt in (1, 2):
+        with pytest.raises(FencedError):
+            jobs.end_step(an_end(replace(stale, attempt=attempt)))
+    assert jobs.load(job.job_id).steps["build"] == running
+
+
+def test_a_step_that_nobody_claimed_cannot_be_ended(jobs, job):
+    with pytest.raises(FencedError, match="not begun"):
+        jobs.end_step(an_end(a_claim(job.job_id)))
+    assert jobs.load(job.job_id).steps == {}
+
+
+def test_an_end_whose_reply_was_lost_counts_as_done(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    end = an_end(claim)
+    assert jobs.end_step(end) == jobs.end_step(replace(end, at=end.at + MINUTE))
+
+
+@pytest.mark.parametrize("status", [status for status in StepStatus if status.is_terminal])
+def test_an_ended_step_never_changes(jobs, job, status):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    ended = jobs.end_step(an_end(claim, status))
+    with pytest.raises(FencedError):
+        jobs.end_step(an_end(claim, StepStatus.FAILED, nonce="sweep", error="late"))
+    with pytest.raises(FencedError):
+        jobs.retry_step(a_retry(claim, nonce="sweep"))
+    assert jobs.load(job.job_id).steps["build"] == ended
+
+
+# retry
+
+
+def test_a_failed_attempt_goes_back_to_ready_with_its_history(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    retry = a_retry(claim, retry_at=NOON + MINUTE)
+    record = jobs.retry_step(retry)
+    assert record == StepRecord(
+        step="build",
+        status=StepStatus.READY,
+        attempt=2,
+        nonce=retry.nonce,
+        retry_at=NOON + MINUTE,
+        history=(retry.past,),
+    )
+    assert jobs.load(job.job_id).steps["build"] == record
+
+
+def test_history_grows_in_order_up_to_ten_attempts(jobs, job):
+    claim = a_claim(job.job_id)
+    for attempt in range(1, 10):
+        jobs.claim_step(claim)
+        jobs.retry_step(a_retry(claim))
+        claim = a_claim(job.job_id, attempt=attempt + 1, at=claim.at + MINUTE)
+    record = jobs.claim_step(claim)
+    assert [past.attempt for past in record.history] == list(range(1, 10))
+    assert record.history[0] == a_retry(a_claim(job.job_id)).past
+    assert record.attempt == 10
+
+
+def test_a_past_attempt_without_a_start_comes_back_as_it_was(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    past = PastAttempt(attempt=1, error='"quoted" ✓\n', started_at=None, failed_at=NOON)
+    assert jobs.retry_step(a_retry(claim, past=past)).history == (past,)
+
+
+def test_a_retry_whose_reply_was_lost_counts_as_done_once(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    retry = a_retry(claim)
+    first = jobs.retry_step(retry)
+    assert jobs.retry_step(retry) == first
+    assert len(first.history) == 1
+
+
+def test_another_lease_or_attempt_does_not_send_a_step_back(jobs, job):
+    claim = a_claim(job.job_id)
+    running = jobs.claim_step(claim)
+    with pytest.raises(FencedError):
+        jobs.retry_step(a_retry(replace(claim, lease="another")))
+    with pytest.raises(FencedError):
+        jobs.retry_step(a_retry(replace(claim, attempt=2)))
+    assert jobs.load(job.job_id).steps["build"] == running
+
+
+def test_a_step_that_waits_for_its_retry_is_held_by_nobody(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    jobs.retry_step(a_retry(claim))
+    with pytest.raises(FencedError, match="ready at attempt 2"):
+        jobs.end_step(an_end(claim, nonce="late"))
+
+
+# halt
+
+
+def test_a_halted_attempt_runs_on_and_its_end_is_kept_as_halted(jobs, job):
+    claim = a_claim(job.job_id)
+    running = jobs.claim_step(claim)
+    jobs.halt_step(claim.ref, running, NOON)
+    jobs.halt_step(claim.ref, running, NOON)
+    assert _only_step(jobs, job) == replace(running, halted=True)
+    jobs.end_step(an_end(claim))
+    ended = _only_step(jobs, job)
+    assert (ended.status, ended.halted) == (StepStatus.COMPLETED, True)
+
+
+def test_no_attempt_follows_a_halted_one(jobs, job):
+    claim = a_claim(job.job_id)
+    running = jobs.claim_step(claim)
+    jobs.halt_step(claim.ref, running, NOON)
+    with pytest.raises(ConflictError) as refused:
+        jobs.retry_step(a_retry(claim))
+    assert not isinstance(refused.value, FencedError)
+    assert _only_step(jobs, job) == replace(running, halted=True)
+
+
+def test_a_halted_step_that_was_never_touched_is_cancelled_and_not_to_be_had(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.halt_step(claim.ref, None, NOON + MINUTE)
+    ended = _only_step(jobs, job)
+    assert (ended.status, ended.halted, ended.attempt) == (StepStatus.CANCELLED, True, 1)
+    assert (ended.completed_at, ended.started_at) == (NOON + MINUTE, None)
+    with pytest.raises(ConflictError):
+        jobs.claim_step(claim)
+
+
+def test_a_halted_step_that_waits_for_its_retry_is_cancelled_with_its_history(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    waiting = jobs.retry_step(a_retry(claim))
+    jobs.halt_step(claim.ref, waiting, NOON + MINUTE)
+    ended = _only_step(jobs, job)
+    assert (ended.status, ended.attempt, ended.retry_at) == (StepStatus.CANCELLED, 2, None)
+    assert ended.history == waiting.history
+    with pytest.raises(ConflictError):
+        jobs.claim_step(a_claim(job.job_id, attempt=2, at=NOON + 2 * MINUTE))
+
+
+def test_a_step_that_went_on_in_the_meantime_is_not_halted(jobs, job):
+    claim = a_claim(job.job_id)
+    running = jobs.claim_step(claim)
+    with pytest.raises(ConflictError):
+        jobs.halt_step(claim.ref, None, NOON)
+    ended = jobs.end_step(an_end(claim))
+    with pytest.raises(ConflictError):
+        jobs.halt_step(claim.ref, running, NOON)
+    assert _only_step(jobs, job) == ended
+
+
+def test_an_end_may_say_itself_that_it_is_halted(jobs, job):
+    claim = a_claim(job.job_id)
+    jobs.claim_step(claim)
+    jobs.end_step(an_end(claim, StepStatus.CANCELLED, halted=True))
+    assert _only_step(jobs, job).halted
+
+
+def _only_step(jobs, job):
+    [record] = jobs.load(job.job_id).steps.values()
+    return record
