@@ -43,15 +43,13 @@ def _report(
 ) -> None:
     print(f"\n{control} control")
     print(f"  stack ready             {ready_s:8.1f} s")
-    print(
-        f"  memory, all processes   {sum(idle.values()):8.0f} MiB idle, {sum(busy.values()):.0f} after"
-    )
+    idle_mib, busy_mib = sum(idle.values()), sum(busy.values())
+    print(f"  memory, all processes   {idle_mib:8.0f} MiB idle, {busy_mib:.0f} after")
     for name, size in sorted(busy.items(), key=lambda item: -item[1]):
         print(f"    {name:<40}{size:6.0f} MiB")
     p50, p95 = figures.percentile(0.5), figures.percentile(0.95)
-    print(
-        f"  trigger -> first step   {p50:8.0f} ms p50, {p95:.0f} ms p95 (over {len(figures.first_ms)})"
-    )
+    times = len(figures.first_ms)
+    print(f"  trigger -> first step   {p50:8.0f} ms p50, {p95:.0f} ms p95 (over {times})")
     _row(f"chain of {CHAIN} steps", figures.chain_s, CHAIN, spawn_s)
     _row(f"fan-out of {FAN} steps", figures.fan_s, FAN, spawn_s)
     _row(f"{figures.many} one-step jobs", figures.many_s, figures.many, spawn_s)

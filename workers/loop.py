@@ -115,8 +115,6 @@ class Worker:
                 continue
         return None
 
-    # --- asking for work
-
     def _receive(self, pool: str) -> None:
         pauses = delays()
         while numbers := self._slots.reserve(self._share):
@@ -167,8 +165,6 @@ class Worker:
         with self._guard:
             return list(self._running.values())
 
-    # --- being heard
-
     def _beat(self, session: Session) -> None:
         heard_at = time.monotonic()
         pause_s = session.heartbeat_s
@@ -207,8 +203,6 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the next heartbeat comes back to it
             _log.warning("No new session", extra={"error": str(error)})
             return session
-
-    # --- the end
 
     def _await_end(self) -> None:
         while (event := self._inbox.get()) is _Event.LOOK:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from chalicelib.cli.client import path_of
 from chalicelib.cli.exits import CommandError, Exit
-from chalicelib.cli.output import emit, is_coloured, plain, say
+from chalicelib.cli.output import emit, prefixed, say
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ SERVER_STEP = "_server"
 _POLL_S = 0.25
 _SLOWEST_S = 2.0
 _SILENCE_S = 30.0
-_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
 
 
 @dataclass(slots=True)
@@ -115,15 +114,6 @@ def new_lines(client: Client, path: str, after: int) -> Iterator[tuple[str, int]
         for number, line in enumerate(lines, after + 1):
             yield line, number
         after += len(lines)
-
-
-def prefixed(line: Mapping[str, str]) -> str:
-    """Return a log line with its step in front, coloured by step on a terminal."""
-    name = f"{plain(line['step'])}:"
-    if is_coloured():
-        colour = _COLOURS[sum(line["step"].encode()) % len(_COLOURS)]
-        name = f"\x1b[{colour}m{name}\x1b[0m"
-    return f"{name} {plain(line['line'])}"
 
 
 def say_end(job: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,8 @@ Only = Annotated[
     str | None, typer.Option("--workspace", "-w", help="Only this workspace of the server.")
 ]
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")]
+
+_MASK = "********"
 
 
 def tasks(
@@ -78,11 +80,20 @@ def inspect(task: TaskName, path: Folder = Path(), form: Output = Form.TABLE) ->
     definition = definition_in(path)
     found = task_in(definition, task)
     if form is Form.JSON:
-        from chalicelib.domain.dump import dump  # noqa: PLC0415 - only for this form
-
-        output.data(dump(definition)["tasks"][task])  # type: ignore[index,call-overload]  # the dump of a task is an object
+        output.data(_as_json(definition, task))
         return
     _show_task(definition, found)
+
+
+def _as_json(definition: Definition, task: str) -> Any:  # noqa: ANN401 - JSON
+    from chalicelib.domain.dump import dump  # noqa: PLC0415 - only for this form
+
+    document: Any = dump(definition)
+    found = document["definition"]["tasks"][task]
+    for field in found.get("input", {}).values():
+        if field.get("secret") and "default" in field:
+            field["default"] = _MASK
+    return found
 
 
 def _show_task(definition: Definition, found: Task) -> None:
@@ -91,7 +102,7 @@ def _show_task(definition: Definition, found: Task) -> None:
         "Inputs",
         ("NAME", "TYPE", "REQUIRED", "DEFAULT"),
         [
-            (name, field.type, field.required, "********" if field.secret else field.default)
+            (name, field.type, field.required, _MASK if field.secret else field.default)
             for name, field in found.input.items()
         ],
     )

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from chalicelib.cli.exits import CommandError, Exit
-from chalicelib.cli.follow import prefixed
 from chalicelib.cli.local_engine import memory_engine
-from chalicelib.cli.output import OutputError, emit, say
+from chalicelib.cli.output import OutputError, emit, prefixed, say
 from chalicelib.domain.errors import (
     ConflictError,
     NotFoundError,
@@ -83,11 +83,15 @@ class _Printer:
 
 @dataclass(slots=True)
 class LocalRun:
-    """One run. `folder` holds what it needs on disk; the caller removes it."""
+    """One run. `folder` holds what it needs on disk; the caller removes it.
+
+    `signals` grows by one each time that somebody wants an end of it, as with Ctrl-C.
+    """
 
     folder: Path
     parallel: int
     out: TextIO
+    signals: Sequence[int] = ()
     printing: threading.Lock = field(default_factory=threading.Lock)
     unwritable: OutputError | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -95,9 +99,10 @@ class LocalRun:
     _engine: Engine = field(default_factory=memory_engine)
 
     def __call__(self, tree: WorkspaceTree, task: str, given: JsonObject) -> Ended:
-        """Run the task to its end. Ctrl-C cancels it, and is raised again when its steps ended.
+        """Run the task to its end.
 
         Raises:
+            SystemExit: a signal came; the job was cancelled and its steps have ended.
             InvalidError: the input does not fit, or the task uses what is not executed yet.
             CommandError: the reader of the output went away; the run was stopped.
         """
@@ -117,20 +122,22 @@ class LocalRun:
         running: set[Future[None]] = set()
         try:
             while running or not self._has_ended(job_id):
-                self._raise_if_unwritable()
+                self._raise_if_unwanted()
                 # No more than there are threads for: a message that waits here would come twice.
                 free = self.parallel - len(running)
                 if free:
                     for received in self._engine.queue.receive(_POOL, _WAIT_S, free):
                         running.add(pool.submit(self._take, received, session))
-                done, running = wait(running, _WAIT_S if not free else 0, FIRST_COMPLETED)
+                done, running = wait(running, 0 if free else _WAIT_S, FIRST_COMPLETED)
                 for future in done:
                     future.result()
         except BaseException:
             self._stop(job_id, running)
             raise
 
-    def _raise_if_unwritable(self) -> None:
+    def _raise_if_unwanted(self) -> None:
+        if self.signals:
+            raise SystemExit(128 + self.signals[0])
         if self.unwritable is not None:
             why = self.unwritable.cause.strerror
             raise CommandError(
@@ -138,15 +145,15 @@ class LocalRun:
             )
 
     def _stop(self, job_id: str, running: set[Future[None]]) -> None:
+        asked = len(self.signals)
         say("stopping …")
         self._cancel.set()
         with self._lock, suppress(ConflictError):
             advance.cancel(self._engine, job_id)
         while running:
-            try:
-                _, running = wait(running)
-            except (KeyboardInterrupt, SystemExit):
-                # Asked twice: those that take their time to end are killed.
+            _, running = wait(running, _WAIT_S)
+            if len(self.signals) > asked:
+                # Asked again: those that take their time to end are killed.
                 self._cancel.kill()
 
     def _has_ended(self, job_id: str) -> bool:

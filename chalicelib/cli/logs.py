@@ -64,14 +64,14 @@ def _follow(client: Client, job: str, step: str | None, form: LogForm) -> None:
 
 
 def _print(client: Client, job: str, step: str | None, form: LogForm) -> None:
-    from chalicelib.cli.follow import new_lines, prefixed  # noqa: PLC0415 - the same
+    from chalicelib.cli.follow import new_lines  # noqa: PLC0415 - the same
 
     lines = (line for line, _ in new_lines(client, _path(job, step), 0))
     if form is LogForm.JSON:
         output.data([json.loads(line) for line in lines])
         return
     for line in lines:
-        output.emit(line if form is LogForm.JSONL else prefixed(json.loads(line)))
+        output.emit(line if form is LogForm.JSONL else output.prefixed(json.loads(line)))
 
 
 def _path(job: str, step: str | None) -> str:

@@ -22,6 +22,7 @@ _COLOURS = {
     "active": "32",
     "inactive": "90",
 }
+_STEP_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
 
 
 class Form(StrEnum):
@@ -106,6 +107,15 @@ def without_colour() -> None:
 def plain(text: str) -> str:
     """Return the text without control characters: it must not drive the reader's terminal."""
     return "".join(char for char in text if char == "\t" or char.isprintable())
+
+
+def prefixed(line: Mapping[str, str]) -> str:
+    """Return a log line with its step in front, coloured by step on a terminal."""
+    name = f"{plain(line['step'])}:"
+    if is_coloured():
+        colour = _STEP_COLOURS[sum(line["step"].encode()) % len(_STEP_COLOURS)]
+        name = f"\x1b[{colour}m{name}\x1b[0m"
+    return f"{name} {plain(line['line'])}"
 
 
 def local_time(text: str | None) -> str:

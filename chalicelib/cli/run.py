@@ -50,24 +50,28 @@ def run(
         pairs or [], whole, {name: Field(f.type, f.multiple) for name, f in fields.items()}
     )
     out = sys.stderr if form is Form.JSON else sys.stdout
-    with _ending_by_signal(), tempfile.TemporaryDirectory(prefix="stroem-run-") as folder:
-        ended = LocalRun(Path(folder), parallel, out)(tree, task, given)
+    with _noting_signals() as signals, tempfile.TemporaryDirectory(prefix="stroem-run-") as folder:
+        ended = LocalRun(Path(folder), parallel, out, signals)(tree, task, given)
     _show(ended, form)
     raise typer.Exit(exit_of(ended.status))
 
 
 @contextmanager
-def _ending_by_signal() -> Iterator[None]:
-    """Make the signals that end a process stop its steps first, as Ctrl-C does."""
+def _noting_signals() -> Iterator[list[int]]:
+    """Give the list on which the signals that are to end this process are noted as they come.
 
-    def end(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
+    They raise nothing: an exception in mid-stop would leave steps behind.
+    """
+    noted: list[int] = []
 
-    signals = (signal.SIGTERM, signal.SIGHUP)
+    def note(number: int, _frame: object) -> None:
+        noted.append(number)
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # One that is ignored already, as `nohup` does, stays so.
-    before = {s: signal.signal(s, end) for s in signals if signal.getsignal(s) is signal.SIG_DFL}
+    before = {s: signal.signal(s, note) for s in signals if signal.getsignal(s) != signal.SIG_IGN}
     try:
-        yield
+        yield noted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,7 +10,7 @@ Source: protocol.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -99,6 +99,12 @@ class JobStore(Protocol):
 
     def load(self, job_id: str) -> JobState:
         """Return META and all step records in one consistent query. Raises NotFoundError."""
+
+    def load_steps(self, job_id: str, steps: Collection[str]) -> JobState:
+        """Return META and the records of these steps only, of those that have one.
+
+        Each is read consistently, but not all at one instant. Raises NotFoundError.
+        """
 
     def claim_step(self, claim: Claim) -> StepRecord:
         """Make the attempt running under the claim's lease.

@@ -55,6 +55,12 @@ def render_step(engine: Engine, plan: Plan, state: JobState, step: FlowStep) -> 
     return _render_action(engine, action, {"input": step_input, "secret": job.secret})
 
 
+def steps_read(plan: Plan, step: FlowStep) -> tuple[str, ...]:
+    """Return the steps of the flow whose outputs the step's input reads."""
+    names = _names_in(step)
+    return tuple(key for key in plan.flow.order if context_name(key) in names)
+
+
 def job_context(engine: Engine, plan: Plan, state: JobState) -> JobContext:
     """Return the workspace's secrets and the job's whole input, all of it rendered."""
     secret = _secrets(engine, plan.definition)
@@ -76,9 +82,7 @@ def _names_in(step: FlowStep) -> frozenset[str]:
 
 
 def _outputs(engine: Engine, state: JobState, names: frozenset[str]) -> JsonObject:
-    """Return `{step:
-    {output: …}}` of the completed steps among `names`; others are not fetched.
-    """
+    """Return `{"output": …}` by name, of the completed steps among `names`."""
     return {
         name: {"output": load_payload(engine.blobs, record.output)}
         for record in state.steps.values()

@@ -31,7 +31,7 @@ from chalicelib.engine.advance import settle
 from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.payloads import store_payload
 from chalicelib.engine.ports import Claim, Message, StepEnd, StepRetry
-from chalicelib.engine.rendering import RenderedStep, render_step
+from chalicelib.engine.rendering import RenderedStep, render_step, steps_read
 
 MAX_ERROR_BYTES = 1024
 
@@ -186,7 +186,8 @@ def retry_policy(plan: Plan, step: FlowStep) -> Retry | None:
 
 
 def _begin(engine: Engine, hold: Hold, now: datetime) -> Assignment | None:
-    state = engine.jobs.load(hold.ref.job_id)
+    """Read META after the claim, as `cancel` reads the steps after META, and render."""
+    state = engine.jobs.load_steps(hold.ref.job_id, ())
     if state.job.status.is_terminal:
         _give_up(engine, hold)
         return None
@@ -198,6 +199,9 @@ def _begin(engine: Engine, hold: Hold, now: datetime) -> Assignment | None:
 def _assignment(engine: Engine, state: JobState, hold: Hold) -> Assignment:
     plan = engine.plan_of(state.job)
     step = plan.flow.steps[hold.ref.step]
+    read = steps_read(plan, step)
+    if read:
+        state = engine.jobs.load_steps(hold.ref.job_id, read)
     try:
         rendered = render_step(engine, plan, state, step)
     except TemplateError as error:

@@ -7,7 +7,7 @@ Source: protocol, "Moves"; state machines, section 3.1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from pynamodb.expressions.condition import Condition
@@ -53,11 +53,16 @@ class JobsTable:
     def load(self, job_id: str) -> JobState:
         with answering(self._name):
             items = list(self._item.query(keys.job_pk(job_id), consistent_read=True))
-        steps = (step_of(item) for item in items if item.sk != keys.META)
-        for item in items:
-            if item.sk == keys.META:
-                return JobState(job_of(item), {record.step: record for record in steps})
-        raise NotFoundError(f"there is no job {job_id}")
+        return _state_of(job_id, items)
+
+    def load_steps(self, job_id: str, steps: Collection[str]) -> JobState:
+        if not steps:
+            return JobState(self.get(job_id))
+        pk = keys.job_pk(job_id)
+        wanted = [(pk, keys.META), *((pk, keys.step_sk(step)) for step in steps)]
+        with answering(self._name):
+            items = list(self._item.batch_get(wanted, consistent_read=True))
+        return _state_of(job_id, items)
 
     def claim_step(self, claim: Claim) -> StepRecord:
         actions, may_claim = step_moves.claiming(self._item, claim)
@@ -202,3 +207,11 @@ class JobsTable:
                 return self._item.get(pk, sk, consistent_read=True)
             except self._item.DoesNotExist:
                 return None
+
+
+def _state_of(job_id: str, items: Sequence[JobItem]) -> JobState:
+    steps = (step_of(item) for item in items if item.sk != keys.META)
+    for item in items:
+        if item.sk == keys.META:
+            return JobState(job_of(item), {record.step: record for record in steps})
+    raise NotFoundError(f"there is no job {job_id}")

@@ -7,7 +7,7 @@ Not safe for threads by itself: wrap it, or use it from one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -38,6 +38,10 @@ class MemoryJobs:
 
     def load(self, job_id: str) -> JobState:
         return JobState(self.get(job_id), dict(self._steps.get(job_id, {})))
+
+    def load_steps(self, job_id: str, steps: Collection[str]) -> JobState:
+        state = self.load(job_id)
+        return JobState(state.job, {key: r for key, r in state.steps.items() if key in steps})
 
     def claim_step(self, claim: Claim) -> StepRecord:
         record = self._record(claim.ref)

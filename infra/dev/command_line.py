@@ -31,12 +31,8 @@ def parser() -> argparse.ArgumentParser:
         description="Run every static check and the unit tests.",
     )
     check.add_argument("--no-tests", action="store_true", help="leave the unit tests out")
-    bench = verbs.add_parser(
-        "bench", help="measure", description="Run benchmarks/ and print the figures."
-    )
-    bench.add_argument(
-        "rest", nargs=argparse.REMAINDER, metavar="ARG", help="passed to benchmarks"
-    )
+    # Its options, --help among them, are those of benchmarks/.
+    verbs.add_parser("bench", help="measure; options: ./dev bench --help", add_help=False)
     verbs.add_parser(
         "lock",
         help="lock the requirements again",

@@ -23,7 +23,9 @@ PYTHON = str(DEVELOPMENT / "bin" / "python")
 
 def main(arguments: list[str]) -> int:
     """Return the exit code: 1 something failed, 2 the user must change something first."""
-    given = parser().parse_args(arguments)
+    given, rest = parser().parse_known_args(arguments)
+    if rest and given.verb != "bench":
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         prepare(emulator=given.verb not in {"lock", "down"})
         if given.verb in {"up", "demo", "down"}:
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
         if given.verb == "check":
             return _check(tests=not given.no_tests)
         if given.verb == "bench":
-            return subprocess.call([PYTHON, "-m", "benchmarks", *given.rest], cwd=ROOT)
+            return subprocess.call([PYTHON, "-m", "benchmarks", *rest], cwd=ROOT)
         return _lock()
     except SetupError as error:
         print(f"\n{error}", file=sys.stderr)

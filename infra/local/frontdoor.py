@@ -12,14 +12,17 @@ import signal
 import sys
 import threading
 import time
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import LocalChalice, LocalGateway, LocalGatewayException
 
+from chalicelib.api.problems import no_such_route
 from infra.local.places import ROOT
 
 UI = ROOT / "web" / "dist"
@@ -113,7 +116,11 @@ class Door(BaseHTTPRequestHandler):
                 method=self.command, path=self.path, headers=dict(self.headers), body=body
             )
         except LocalGatewayException as error:
-            return error.CODE, dict(error.headers), error.body or b""
+            if error.CODE != HTTPStatus.FORBIDDEN:
+                return error.CODE, dict(error.headers), error.body or b""
+            # What API Gateway says, and Chalice after it, where no route knows the path.
+            unknown = no_such_route(str(uuid4()))
+            return unknown.status_code, dict(unknown.headers), unknown.body
         headers = {**response["headers"], **response["multiValueHeaders"]}
         content = response["body"] or b""
         if response.get("isBase64Encoded"):

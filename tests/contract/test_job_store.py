@@ -76,6 +76,17 @@ def test_a_job_that_was_never_made_is_not_found(jobs):
         jobs.load("nope")
 
 
+def test_loading_some_steps_returns_meta_and_those_that_were_touched(jobs, job):
+    for step in ("a", "b"):
+        jobs.claim_step(a_claim(job.job_id, step))
+    whole = jobs.load(job.job_id)
+    part = jobs.load_steps(job.job_id, ("b", "never"))
+    assert part == JobState(whole.job, {"b": whole.steps["b"]})
+    assert jobs.load_steps(job.job_id, ()) == JobState(whole.job, {})
+    with pytest.raises(NotFoundError):
+        jobs.load_steps("nope", ("a",))
+
+
 def test_loading_returns_every_touched_step_and_no_other_jobs(jobs, job):
     other = jobs.create(a_job())
     steps = [f"step-{number}" for number in range(30)]
