@@ -25,6 +25,7 @@ from chalicelib.engine.job_logs import read_log
 from chalicelib.engine.payloads import load_blob, load_object, load_payload
 from chalicelib.engine.ports import JobFilter, ListPosition
 from chalicelib.engine.redaction import Redactor, redactor_of
+from chalicelib.engine.rendering import shown_input
 from chalicelib.engine.steps import retry_policy
 
 DEEPEST_OFFSET = 10_000
@@ -187,7 +188,7 @@ def _step_view(
         step=step,
         status=status,
         record=record,
-        input=redactor.value(step.input),
+        input=redactor.value(shown_input(engine, plan, state, step) if record else step.input),
         output=redactor.value(output),
         error=None if error is None else redactor.text(error),
         past_errors=tuple(redactor.text(p.error) for p in record.history) if record else (),

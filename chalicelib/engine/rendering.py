@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import cast
 
+from chalicelib.domain.errors import TemplateError
 from chalicelib.domain.job import JobState
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.template import context_name, has_template, names_used
@@ -53,6 +54,26 @@ def render_step(engine: Engine, plan: Plan, state: JobState, step: FlowStep) -> 
     }
     step_input = _action_input(engine, plan, action, rendered, job)
     return _render_action(engine, action, {"input": step_input, "secret": job.secret})
+
+
+def shown_input(engine: Engine, plan: Plan, state: JobState, step: FlowStep) -> JsonObject:
+    """Return the input that a step was given, for people: connections stay names.
+
+    Workspace secrets are in place where the input reads them: redact before it leaves. Where a
+    template does not render (any more), the templates are returned as they stand.
+    """
+    context: JsonObject = {
+        "input": load_object(engine.blobs, state.job.input),
+        "secret": _secrets(engine, plan.definition),
+    }
+    context.update(_outputs(engine, state, _names_in(step)))
+    try:
+        return {
+            name: engine.renderer.render_input(value, context)
+            for name, value in step.input.items()
+        }
+    except TemplateError:
+        return step.input
 
 
 def steps_read(plan: Plan, step: FlowStep) -> tuple[str, ...]:

@@ -1,0 +1,108 @@
+"""Logs of jobs: whole, by step, followed, archived."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from chalicelib.domain.lifecycle import JobStatus
+from tests.api.world import SECRET, problem_in
+
+NOON = "2026-11-21T12:00:00.000000Z"
+
+
+def lines_of(answer):
+    assert answer.status_code == 200, answer.body
+    return [json.loads(line)["line"] for line in answer.json_body["logs"].splitlines()]
+
+
+def a_job_with_a_log(world):
+    job_id, worker = world.execute("one"), world.worker()
+    claimed = world.claim(worker)
+    lines = [{"ts": NOON, "stream": "stdout", "line": f"line {n}"} for n in range(1, 4)]
+    world.post(f"/worker/jobs/{job_id}/logs", {"step_name": "only", "lines": lines})
+    return job_id, claimed
+
+
+def test_a_log_is_read_whole_by_step_and_by_the_engine(world):
+    job_id, claimed = a_job_with_a_log(world)
+    world.clock.tick(1)
+    world.complete(claimed)
+    own = ["line 1", "line 2", "line 3"]
+    server = [
+        f"Job created by api, revision {claimed['revision']}",
+        "Step 'only' attempt 1 started by worker w1",
+        "Step 'only' completed",
+        "Job completed",
+    ]
+    assert lines_of(world.get(f"/api/jobs/{job_id}/steps/only/logs")) == own
+    assert lines_of(world.get(f"/api/jobs/{job_id}/steps/_server/logs")) == server
+    assert lines_of(world.get(f"/api/jobs/{job_id}/logs")) == server[:2] + own + server[2:]
+    assert set(world.get(f"/api/jobs/{job_id}/logs").json_body) == {"logs"}
+
+
+def test_a_name_in_a_path_may_be_escaped(world):
+    job_id, _ = a_job_with_a_log(world)
+    assert len(lines_of(world.get(f"/api/jobs/{job_id}/steps/%6Fnl%79/logs"))) == 3
+
+
+def test_a_line_is_what_the_protocol_says(world):
+    job_id, _ = a_job_with_a_log(world)
+    first = world.get(f"/api/jobs/{job_id}/steps/only/logs").json_body["logs"].splitlines()[0]
+    assert json.loads(first) == {
+        "ts": NOON,
+        "stream": "stdout",
+        "step": "only",
+        "line": "line 1",
+    }
+
+
+def test_a_log_is_followed_without_being_read_again(world):
+    job_id, _ = a_job_with_a_log(world)
+    path = f"/api/jobs/{job_id}/steps/only/logs"
+    start = world.get(f"{path}?after=0")
+    assert (lines_of(start), start.json_body["next"]) == (["line 1", "line 2", "line 3"], 3)
+    assert lines_of(world.get(f"{path}?after=2")) == ["line 3"]
+    assert world.get(f"{path}?after=3").json_body == {"logs": "", "next": 3}
+    problem_in(world.get(f"{path}?after=-1"), 400, "invalid")
+
+
+def test_a_log_too_long_for_one_answer_says_where_to_go_on(world):
+    job_id = world.execute("one")
+    world.claim(world.worker())
+    for digit in "123":
+        line = {"ts": NOON, "stream": "stdout", "line": digit * 1_300_000}
+        world.post(f"/worker/jobs/{job_id}/logs", {"step_name": "only", "lines": [line]})
+    path = f"/api/jobs/{job_id}/steps/only/logs"
+    seen, after = "", 0
+    while lines := lines_of(part := world.get(f"{path}?after={after}")):
+        seen, after = seen + "".join(line[0] for line in lines), part.json_body["next"]
+    assert (seen, after) == ("123", 3)
+    whole = world.get(path)
+    assert lines_of(whole)[-1] == "… the log goes on: read the rest with ?after=2"
+    assert whole.json_body["next"] == 2
+
+
+def test_a_log_of_a_step_that_the_flow_has_not_is_not_found(world):
+    job_id, _ = a_job_with_a_log(world)
+    problem_in(world.get(f"/api/jobs/{job_id}/steps/nope/logs"), 404, "not-found")
+
+
+def test_secrets_are_hidden_in_logs_that_stay_json(world):
+    job_id, worker = world.execute("one"), world.worker()
+    world.claim(worker)
+    text = f'{SECRET} "{SECRET}"'
+    body = {"step_name": "only", "lines": [{"ts": NOON, "stream": "stderr", "line": text}]}
+    world.post(f"/worker/jobs/{job_id}/logs", body)
+    assert lines_of(world.get(f"/api/jobs/{job_id}/steps/only/logs")) == ['•••••• "••••••"']
+
+
+def test_the_log_is_the_same_before_and_after_it_is_archived(world):
+    job_id, claimed = a_job_with_a_log(world)
+    before = lines_of(world.get(f"/api/jobs/{job_id}/steps/only/logs"))
+    world.clock.tick(1)
+    world.complete(claimed)
+    world.engine.logs.drop(job_id)
+    assert world.engine.jobs.get(job_id).status is JobStatus.COMPLETED
+    assert lines_of(world.get(f"/api/jobs/{job_id}/steps/only/logs")) == before
+    assert timedelta(0) < world.clock.now() - world.engine.jobs.get(job_id).created_at
