@@ -42,6 +42,7 @@ class Follower:
     is_silent: bool = False
     is_raw: bool = False
     silence_s: float = _SILENCE_S
+    poll_s: float = _POLL_S
     _next: dict[str, int] = field(default_factory=dict)
     _done: set[str] = field(default_factory=set)
 
@@ -51,7 +52,7 @@ class Follower:
         Raises:
             CommandError: it did not end in time; it goes on. Or: the server is gone for good.
         """
-        started, heard, pause_s = time.monotonic(), time.monotonic(), _POLL_S
+        started, heard, pause_s = time.monotonic(), time.monotonic(), self.poll_s
         while True:
             printed, job = False, None
             try:
@@ -67,7 +68,7 @@ class Follower:
                     f"job {self.job_id} has not ended after {timeout_s:g}s; it goes on "
                     f"(`stroem logs -f {self.job_id}` follows it)",
                 )
-            pause_s = _POLL_S if printed else min(pause_s * 1.3, _SLOWEST_S)
+            pause_s = self.poll_s if printed else min(pause_s * 1.3, _SLOWEST_S)
             time.sleep(pause_s)
 
     def _check_patience(self, error: CommandError, heard: float) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -103,17 +102,6 @@ def test_nothing_of_the_stack_listens_beyond_loopback(stack):
 )
 def test_front_door_refuses_what_a_foreign_page_sends(stack, headers):
     assert stack.get("/healthz", **headers)[0] == 403
-
-
-def test_front_door_adds_less_than_five_milliseconds_to_a_request(stack):
-    taken_ms = []
-    with closing(HTTPConnection("127.0.0.1", stack.port, timeout=20)) as connection:
-        for _ in range(100):
-            began = time.perf_counter()
-            connection.request("GET", "/healthz")
-            connection.getresponse().read()
-            taken_ms.append((time.perf_counter() - began) * 1000)
-    assert sorted(taken_ms)[50] < 5
 
 
 def test_second_stack_on_other_ports_runs_beside_the_first(stack, own_stack):

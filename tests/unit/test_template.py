@@ -417,3 +417,13 @@ def _timed(source):
     start = time.perf_counter()
     render(source)
     return time.perf_counter() - start
+
+
+def test_a_shells_length_of_a_variable_is_no_comment():
+    script = 'test "${#name}" -gt 3'
+    assert not subject.has_template(script)
+    assert subject.Renderer().render(script, {}) == script
+
+
+def test_a_closed_comment_is_left_out():
+    assert subject.Renderer().render("a{# why #}b", {}) == "ab"

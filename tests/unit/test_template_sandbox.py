@@ -294,7 +294,7 @@ EXHAUSTING = {
     "large source in bytes": "é" * (template_limits.MAX_SOURCE_BYTES // 2 + 1),
     "open braces": "{{" * 120_000,
     "open blocks": "{% " * 80_000,
-    "open comments": "{# " * 80_000,
+    "open comments": "{# " * 80_000 + "{{ 1 }}",
     "open raws": "{% raw %}" * 20_000,
     "open string": "{{ '" + "a" * 200_000,
     "blanks": "{% " + " " * 200_000,

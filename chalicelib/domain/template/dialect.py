@@ -111,6 +111,16 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 SANDBOX = _Sandbox()
 
 
+def check_size(source: str) -> None:
+    """Refuse a text that is larger than any template may be, whatever it holds.
+
+    Raises:
+        TemplateError: it is.
+    """
+    if len(source.encode("utf-8", "replace")) > MAX_SOURCE_BYTES:
+        raise TemplateError(f"the template is larger than {MAX_SOURCE_BYTES // 1024} KB")
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """One template, ready to render. `reads` are the names of the context that it reads."""
@@ -137,8 +147,7 @@ def compiled(source: str) -> Compiled:
 
 def _compile(source: str) -> Compiled:
     """Errors are raised outside the handlers, so that none drags a chain of others along."""
-    if len(source.encode("utf-8", "replace")) > MAX_SOURCE_BYTES:
-        raise TemplateError(f"the template is larger than {MAX_SOURCE_BYTES // 1024} KB")
+    check_size(source)
     rewriter = Rewriter()
     try:
         tree = rewriter.template(SANDBOX.parse(source))

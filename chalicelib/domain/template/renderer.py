@@ -17,7 +17,7 @@ from typing import cast
 from jinja2 import Template
 
 from chalicelib.domain.errors import TemplateError
-from chalicelib.domain.template.dialect import SANDBOX, compiled, failure
+from chalicelib.domain.template.dialect import SANDBOX, check_size, compiled, failure
 from chalicelib.domain.template.limits import MAX_DEPTH, MAX_NODES, MAX_OUTPUT_BYTES, defined
 from chalicelib.domain.template.runtime import State, descend
 from chalicelib.domain.template.specs import Functions
@@ -40,10 +40,15 @@ class Renderer:
     def render(self, template: str, context: Mapping[str, JsonValue]) -> str:
         """Return the template's text. One string is one template; its trailing newline stays.
 
+        A text without anything to render is returned as it is.
+
         Raises:
             TemplateError: it does not parse, reads what is not there, or goes over a limit.
         """
-        return self._render(template, context, set())
+        if has_template(template):
+            return self._render(template, context, set())
+        check_size(template)
+        return template
 
     def render_value(self, value: JsonValue, context: Mapping[str, JsonValue]) -> JsonValue:
         """Return the value with every string in it rendered, at any depth; keys stay as they are.
@@ -207,8 +212,11 @@ def names_used(template: str) -> frozenset[str]:
 
 
 def has_template(text: str) -> bool:
-    """Tell whether there is anything to render in the text."""
-    return "{{" in text or "{%" in text
+    """Tell whether there is anything to render in the text.
+
+    A comment counts only when it is closed: shells write `${#name}` for a length.
+    """
+    return "{{" in text or "{%" in text or ("{#" in text and "#}" in text)
 
 
 def is_plain_path(template: str) -> bool:
