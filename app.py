@@ -19,6 +19,8 @@ from chalicelib.triggers import ticks
 # The handler of every logger below `stroem`: one JSON object a line.
 logger = Logger(service="stroem")
 app = Chalice(app_name="stroem", configure_logs=False)
+# So that API Gateway gives bytes out to workers that accept anything; see `edge.Sent`.
+app.api.binary_types = [edge.ALL_TYPES]
 
 for blueprint, prefix in BLUEPRINTS:
     app.register_blueprint(blueprint, url_prefix=prefix)

@@ -61,7 +61,7 @@ class House:
     """A workspace with one task, a clock that moves by hand, and a worker's session."""
 
     def __init__(self, *specs, definition=None, limits=None, ports=None, **given):
-        self.clock = FakeClock()
+        self.clock = (ports or {}).get("clock") or FakeClock()
         self.definition = definition or a_definition(a_task(*specs, **given))
         parts = {
             "jobs": MemoryJobs(),

@@ -1,14 +1,17 @@
 """The real app on a port of loopback, over an engine in memory, with a worker that pretends.
 
 What a step prints and how it ends is said by its action's `env`: LINES, OUTPUT as JSON, ERROR.
+Without LINES the step really runs.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import app as application
@@ -16,8 +19,13 @@ from chalicelib import wiring
 from chalicelib.cli.local_engine import memory_engine
 from chalicelib.domain.logs import LogLine
 from chalicelib.engine import job_logs, steps, workers
+from chalicelib.runner.assigned import spec_of
+from chalicelib.runner.run import run_step
+from chalicelib.runner.spec import Cancel, Host
 from chalicelib.store.memory import MemoryBlobs
+from chalicelib.workspaces.tarball import extract_into
 from infra.local.frontdoor import Door, FrontDoor
+from tests.fakes.runner import RememberingSink
 
 _UPLOADS = "/presigned"
 
@@ -40,6 +48,7 @@ class Stack:
     lock: threading.RLock
     stop: threading.Event
     paused: threading.Event
+    folder: Path
 
     def work(self):
         session = workers.register(self.engine, workers.Hello(name="w", capabilities=("script",)))
@@ -55,16 +64,32 @@ class Stack:
 
     def _end(self, taken):
         env, hold = taken.rendered.env, taken.hold
+        texts, outcome = self._pretend(env) if "LINES" in env else self._run(taken)
         now = self.engine.clock.now()
-        lines = [LogLine(now, "stdout", hold.ref.step, text) for text in env["LINES"].split("|")]
+        lines = [LogLine(now, "stdout", hold.ref.step, text) for text in texts]
         job_logs.append_lines(self.engine, hold.ref.job_id, hold.ref.step, hold.attempt, 1, lines)
+        steps.complete(self.engine, hold, outcome)
+
+    def _pretend(self, env):
         output = json.loads(env.get("OUTPUT", "null"))
-        steps.complete(self.engine, hold, steps.Outcome(error=env.get("ERROR"), output=output))
+        return env["LINES"].split("|"), steps.Outcome(error=env.get("ERROR"), output=output)
+
+    def _run(self, taken):
+        revision = self.engine.registry.revision(taken.workspace, taken.revision)
+        archive = self.engine.blobs.get(revision.archive.key)
+        sink = RememberingSink()
+        host = Host(environ=os.environ, cache_dir=self.folder, clock=self.engine.clock)
+        workdir = self.folder / taken.hold.lease
+        workdir.mkdir()
+        extract_into(archive, workdir)
+        result = run_step(spec_of(taken), workdir, sink, Cancel(), host)
+        texts = [line for _, line, *_ in sink.lines]
+        return texts, steps.Outcome(error=result.error, output=result.output)
 
 
 @contextmanager
-def a_stack():
-    """Serve on a free port until the block ends."""
+def a_stack(folder=None):
+    """Serve on a free port until the block ends; `folder` is for steps that really run."""
     blobs, lock = _WebBlobs(), threading.RLock()
     engine = memory_engine(blobs)
 
@@ -88,7 +113,7 @@ def a_stack():
     server = FrontDoor(application.app, 0)
     server.RequestHandlerClass = QuietDoor
     blobs.url = f"http://127.0.0.1:{server.server_port}"
-    stack = Stack(blobs.url, engine, lock, threading.Event(), threading.Event())
+    stack = Stack(blobs.url, engine, lock, threading.Event(), threading.Event(), folder)
     threads = [
         threading.Thread(target=server.serve_forever, args=(0.02,)),
         threading.Thread(target=stack.work),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from chalicelib.domain.dump import dump, load_definition
 from chalicelib.domain.durations import format_duration, parse_duration
 from chalicelib.domain.graph import ancestors, cycles, layers, order, sinks
-from chalicelib.domain.parse.workspace import read_workspace
 from chalicelib.domain.parse.yaml_source import read_yaml
+from chalicelib.domain.reading import read_workspace
 from chalicelib.domain.sources import SourceFile, WorkspaceTree
 from chalicelib.domain.workflow import FlowStep
 from chalicelib.workspaces.revision import content_hash

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.domain.parse.workspace import read_workspace
+from chalicelib.domain.reading import read_workspace
 from chalicelib.domain.sources import SourceFile, WorkspaceTree
 from chalicelib.domain.workflow import Finding, Severity
 

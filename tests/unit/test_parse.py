@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib.domain.parse.workspace import read_workspace
+from chalicelib.domain.reading import read_workspace
 from chalicelib.domain.sources import SourceFile, WorkspaceTree
 from chalicelib.domain.workflow import (
     Action,

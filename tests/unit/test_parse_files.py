@@ -1,6 +1,6 @@
 """Which files of a workspace are read, and how they become one."""
 
-from chalicelib.domain.parse.workspace import read_workspace
+from chalicelib.domain.reading import read_workspace
 from chalicelib.domain.sources import SourceFile, WorkspaceTree
 from chalicelib.domain.workflow import Hook
 
