@@ -131,9 +131,7 @@ def test_the_same_idempotency_key_makes_one_job(stack):
     assert "idempotency key" in other.stderr
 
 
-def test_a_broken_push_keeps_the_revision_in_force_and_says_what_is_wrong(
-    stack, pushed, tmp_path
-):
+def test_a_broken_push_keeps_the_revision_in_force_and_says_what_is_wrong(stack, pushed, tmp_path):
     (tmp_path / "tasks.yaml").write_text(BROKEN)
     before = revision(stack, pushed)
     done = stack.stroem("workspace", "push", str(tmp_path), "--name", pushed)

@@ -113,7 +113,7 @@ class Checker:
 
     def finished(self, store, logs, blobs, *, by_s):
         for job_id in store.ids():
-            self._job_finished(store.load(job_id), logs, blobs, by_s)
+            self._job_finished(store.state(job_id), logs, blobs, by_s)
 
     def _job_finished(self, state, logs, blobs, by_s):
         job = state.job

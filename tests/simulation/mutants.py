@@ -255,8 +255,7 @@ def _claim_without_looking(engine, received, session, worker):
     except NotFoundError:
         return None
     if before.status.is_terminal:
-        engine.queue.delete(received)
-        return None
+        return workers.take(engine, received, session, worker)
     return workers.take(
         replace(engine, jobs=_OldMeta(engine.jobs, before)), received, session, worker
     )
@@ -266,9 +265,6 @@ class _OldMeta:
     def __init__(self, jobs, before):
         self._jobs = jobs
         self._before = before
-
-    def load(self, job_id):
-        return JobState(self._before, self._jobs.load(job_id).steps)
 
     def load_steps(self, job_id, steps):
         return JobState(self._before, self._jobs.load_steps(job_id, steps).steps)
