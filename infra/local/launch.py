@@ -58,11 +58,11 @@ def wait_for_door(part: parts.Part, url: str) -> None:
         time.sleep(0.02)
 
 
-def publish(name: str, folder: Path, url: str, environment: dict[str, str]) -> str | None:
+def publish(name: str, folder: Path, environment: dict[str, str]) -> str | None:
     """Publish a folder as a workspace; return what was wrong, or None."""
-    stroem = str(PYTHON.with_name("stroem"))
     done = subprocess.run(
-        [stroem, "workspace", "push", str(folder), "--name", name, "--server", url],
+        [str(PYTHON), "-m", "infra.local.publish", name, str(folder)],
+        cwd=ROOT,
         env=environment,
         check=False,
         capture_output=True,

@@ -198,7 +198,7 @@ class Stack:
     def _publish(self) -> None:
         for name, folder in self.options.workspaces.items():
             with self._phase("workspace") as detail:
-                fault = launch.publish(name, folder, self.url, self.environment())
+                fault = launch.publish(name, folder, self.environment())
                 detail.append(f"{name} from {folder}")
                 if fault:
                     # A broken workspace is the user's to mend, with the stack in reach.

@@ -147,6 +147,30 @@ def test_an_unchanged_push_makes_no_new_revision(stack, pushed, folder):
     assert "unchanged" in done.stdout
 
 
+def test_a_refresh_reads_the_folder_again(own_stack, tmp_path):
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (folder / "tasks.yaml").write_text(SLOW)
+    own_stack.options = (*own_stack.options, "--workspace", f"default={folder}")
+    own_stack.start()
+    before = revision(own_stack, "default")
+    (folder / "tasks.yaml").write_text(SLOW.replace("counting", "renamed"))
+    answer = eventually(lambda: refreshed(own_stack))
+    assert answer["refreshed"]
+    assert answer["revision"] == revision(own_stack, "default") != before
+    assert "renamed" in own_stack.stroem("tasks", "--remote").stdout
+
+
+def refreshed(stack):
+    """Return the answer to a refresh; None while the pause after the last one lasts."""
+    with closing(HTTPConnection("127.0.0.1", stack.port, timeout=20)) as connection:
+        connection.request("POST", "/api/workspaces/default/refresh")
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+    assert answer.status in (200, 429), body
+    return body if answer.status == 200 else None
+
+
 def revision(stack, name):
     found = json.loads(stack.get("/api/workspaces")[1])
     return next(item["revision"] for item in found if item["name"] == name)
