@@ -90,12 +90,16 @@ def look(engine: Engine, job_id: str) -> None:
 
 
 def _postpone(engine: Engine, state: JobState) -> None:
+    now = engine.clock.now()
+    if state.job.due is None or state.job.due > now:
+        # Nominated before its time: such a look must not put off the one that is due.
+        return
     looks = state.job.looks + 1
     wanted = [record.retry_at for record in state.steps.values() if record.retry_at]
     # A definition that is not to be had keeps the job from its timeouts, not from its next look.
     with suppress(NotFoundError, UnavailableError):
         wanted += [overdue for _, overdue in _running(engine, state) if overdue]
-    due = next_due(engine.clock.now(), looks, wanted)
+    due = next_due(now, looks, wanted)
     engine.jobs.postpone(state.job.job_id, due, looks)
 
 

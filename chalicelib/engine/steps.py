@@ -219,12 +219,14 @@ def _assignment(engine: Engine, state: JobState, hold: Hold) -> Assignment:
 
 
 def _give_up(engine: Engine, hold: Hold) -> None:
-    """End an attempt that was claimed after its job had ended: it never ran."""
+    """End an attempt that was claimed after its job had ended: it never ran.
+
+    The job may have waited for it with what its end leaves to do.
+    """
     error = "Job ended before the step began"
-    try:
+    with suppress(FencedError):
         _end(engine, hold, _Ending(StepStatus.CANCELLED, error, halted=True))
-    except FencedError:
-        return
+    settle(engine, hold.ref.job_id, since=hold.ref.step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,14 @@ def test_looks_come_at_growing_distances_up_to_five_minutes():
     assert gaps == [1, 2, 4, 5, 5]
 
 
+def test_a_look_before_its_time_does_not_put_off_the_one_that_is_due():
+    house = House("a")
+    job_id = house.job()
+    before = house.engine.jobs.get(job_id)
+    recovery.look(house.engine, job_id)
+    assert house.engine.jobs.get(job_id) == before
+
+
 def test_the_steps_of_a_silent_worker_are_lost():
     house = House("a", "b<a")
     job_id = house.job()

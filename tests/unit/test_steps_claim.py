@@ -8,8 +8,9 @@ from chalicelib.domain.errors import (
     TooEarlyError,
     UnavailableError,
 )
+from chalicelib.domain.job import AfterAction
+from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.workflow import Action, ActionType, Retry
-from chalicelib.engine import advance
 from chalicelib.engine.ports import Message
 from chalicelib.store.memory import MemoryBlobs
 from chalicelib.store.memory_jobs import MemoryJobs
@@ -54,7 +55,6 @@ def test_a_claim_of_an_ended_attempt_gets_nothing():
 
 def test_a_claim_in_an_ended_job_gives_the_attempt_up_again():
     house = House("a", ports={"jobs": CancelledMeanwhile()})
-    house.engine.jobs.engine = house.engine
     job_id = house.job()
     assert house.claim(job_id, "a") is None
     assert house.shown(job_id) == {"a": "cancelled"}
@@ -65,18 +65,11 @@ def test_a_claim_in_an_ended_job_gives_the_attempt_up_again():
 class CancelledMeanwhile(MemoryJobs):
     """The job is cancelled right after its claim, before anything else is read."""
 
-    engine = None
-
     def claim_step(self, claim):
         record = super().claim_step(claim)
-        after = frozenset({advance.AfterAction.STOP_STEPS, advance.AfterAction.ARCHIVE_LOG})
-        self.finish(claim.ref.job_id, advance.JobStatus.CANCELLED, claim.at, "c", after)
+        after = frozenset({AfterAction.STOP_STEPS, AfterAction.ARCHIVE_LOG})
+        self.finish(claim.ref.job_id, JobStatus.CANCELLED, claim.at, "c", after)
         return record
-
-    def end_step(self, end):
-        ended = super().end_step(end)
-        advance.after_end(self.engine, self.load(end.ref.job_id))
-        return ended
 
 
 def test_a_retry_is_not_to_be_had_before_its_time_and_its_message_stays():
