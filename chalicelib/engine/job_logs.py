@@ -13,6 +13,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from io import BytesIO
 from itertools import groupby
 
 from chalicelib.domain import keys
@@ -115,7 +116,10 @@ def _gzipped(lines: Iterable[str]) -> Iterator[bytes]:
 
 def _archived(blobs: Blobs, job: Job, step: str | None) -> Iterator[str]:
     key = keys.log_archive_blob(job.workspace, job.task, job.job_id, job.created_at)
-    text = gzip.decompress(blobs.get(key)).decode()
-    for line in text.split("\n"):
-        if line and (step is None or json.loads(line)["step"] == step):
-            yield line
+    # No quote stands unescaped inside a line's text, so only the member itself can look like this.
+    mark = "" if step is None else f'"step":{json.dumps(step, ensure_ascii=False)},"line":'
+    # Unpacked line by line: a log of 100 MB must not cost a reader its memory.
+    with gzip.open(BytesIO(blobs.get(key)), "rt", encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            if mark in line:
+                yield line.rstrip("\n")
