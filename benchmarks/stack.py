@@ -77,8 +77,10 @@ def _tree(root: int) -> list[int]:
 
 def _name(pid: int) -> str:
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    names = [Path(word).name for word in words if word and not word.startswith("-")]
-    return " ".join(names[:2])
+    # Each part runs on the stack's leash, as `python -m infra.local.leash MODULE …`.
+    if "infra.local.leash" in words:
+        return words[words.index("infra.local.leash") + 1]
+    return " ".join(Path(word).name for word in words[:3] if not word.startswith("-"))
 
 
 def _resident_kib(pid: int) -> int:

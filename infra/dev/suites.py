@@ -17,8 +17,8 @@ from infra.dev.command_line import SUITES
 from infra.dev.environment import DEVELOPMENT, ROOT
 from infra.local import emulator, parts
 
-# Those that compute for long run on both cores; the others would only pay for the second process.
-PARALLEL = frozenset({"property", "simulation"})
+# It computes for long and spreads well; the simulation has processes of its own.
+PARALLEL = frozenset({"property"})
 
 
 @dataclass(frozen=True)
