@@ -13,6 +13,7 @@ from chalicelib.domain.workflow import (
     ActionType,
     Definition,
     FlowStep,
+    Hooks,
     RunnerKind,
     Task,
 )
@@ -22,6 +23,7 @@ def unsupported(definition: Definition, task: Task) -> list[str]:
     """Return a sentence for each thing that keeps the task from running; [] when nothing does."""
     return [
         *_of_task(task),
+        *_of_hooks(definition.hooks, task.hooks),
         *(reason for step in task.flow.values() for reason in _of_step(definition, step)),
     ]
 
@@ -31,10 +33,16 @@ def _of_task(task: Task) -> Iterator[str]:
         yield "retry of a whole task is not executed yet"
     if task.timeout_s is not None:
         yield "timeout of a whole task is not executed yet"
-    hooks = task.hooks
+
+
+def _of_hooks(workspace: Hooks, task: Hooks) -> Iterator[str]:
+    """A task's own list, an empty one too, replaces the workspace's for that event."""
     for event in ("on_success", "on_error", "on_suspended", "on_cancel"):
-        if getattr(hooks, event):
+        own = getattr(task, event)
+        if own:
             yield f"{event} hooks are not executed yet"
+        elif own is None and getattr(workspace, event):
+            yield f"{event} hooks of the workspace are not executed yet"
 
 
 def _of_step(definition: Definition, step: FlowStep) -> Iterator[str]:
