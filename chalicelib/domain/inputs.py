@@ -34,8 +34,7 @@ def check_input(
     """Return the given values with the defaults filled in.
 
     Defaults that are templates are left out: they are rendered when a step is claimed, so that
-    what
-    they read (secrets) is never stored. Inputs that no field declares pass through.
+    what they read (secrets) is never stored. Inputs that no field declares pass through.
 
     Raises:
         InvalidError: with one violation for each field that is wrong.

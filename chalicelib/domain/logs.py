@@ -1,8 +1,7 @@
 """Log lines, chunks of them, and the lines that the job's own history tells.
 
 Lines of one attempt carry a sequence number from 1, given by the one worker that holds its lease;
-a
-chunk is a gapless run of them. Source: live logs, section 2.3; HTTP API, section 4.4.
+a chunk is a gapless run of them. Source: live logs, section 2.3; HTTP API, section 4.4.
 """
 
 from __future__ import annotations

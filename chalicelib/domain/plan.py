@@ -94,8 +94,7 @@ def decide(
 
     With `since`, the step whose end is being handled, only steps that this end made ready are
     dispatched: the others were, when they became ready. Without it, all are. Either may repeat
-    what
-    another caller does at the same moment; claims and conditional writes make that harmless.
+    what another caller does at the same moment; claims and conditional writes make that harmless.
     """
     if state.job.status.is_terminal:
         return ()

@@ -22,10 +22,8 @@ def next_delay(policy: Retry, attempt: int, jitter: float) -> timedelta:
     """Return how long to wait before attempt `attempt + 1`.
 
     `attempt` is the one that just failed, from 1. Exponential backoff doubles from `delay_s`, at
-    most
-    six times: 30 s, 60 s, 120 s … 1,920 s. `jitter`, from 0 to 1, is the caller's draw: where the
-    policy
-    asks for jitter it adds up to a quarter.
+    most six times: 30 s, 60 s, 120 s … 1,920 s. `jitter`, from 0 to 1, is the caller's draw: where
+    the policy asks for jitter it adds up to a quarter.
     Source: workflow language, section 1.8; decision 6.
     """
     delay_s = float(policy.delay_s)

@@ -1,8 +1,7 @@
 """What the language has and this version does not execute yet.
 
 A task that needs it is refused when a job is created: a flow that runs half of what it says would
-be
-worse than one that does not start.
+be worse than one that does not start.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """What the engine needs from the world, one Protocol a collaborator.
 
 Every conditional write carries a nonce. A refused write is answered by looking at the item: when
-it
-shows the caller's own nonce, an earlier try arrived and its reply was lost, so the write counts as
-done; otherwise the method raises. Reads are strongly consistent unless the method says otherwise.
-Any method may raise UnavailableError: then the write may or may not have happened.
+it shows the caller's own nonce, an earlier try arrived and its reply was lost, so the write counts
+as done; otherwise the method raises. Reads are strongly consistent unless the method says
+otherwise. Any method may raise UnavailableError: then the write may or may not have happened.
 Source: protocol.
 """
 

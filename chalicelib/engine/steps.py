@@ -1,8 +1,7 @@
 """A step's attempt, from claim to end.
 
 Claiming and completing are one conditional write each; what follows from them is decided
-afterwards
-from a strong read of the whole job. Source: protocol, "Moves".
+afterwards from a strong read of the whole job. Source: protocol, "Moves".
 """
 
 from __future__ import annotations
@@ -92,8 +91,7 @@ def claim(engine: Engine, message: Message, session: str, worker: str) -> Assign
     """Claim the attempt that the message speaks of; None when it is not to be had.
 
     None means that the message has done its work and may go: another worker has the attempt, it
-    has
-    ended, or the job has.
+    has ended, or the job has.
 
     Raises:
         TemplateError: the step's templates failed; the step is ended as failed already.

@@ -1,8 +1,8 @@
 """Packs a tree into a tar.gz and takes one apart, trusting nothing in it.
 
 The standard library's extraction is not used (its filters have been broken time and again):
-members
-are walked one by one as a stream, and only plain files and directories at plain paths are written.
+members are walked one by one as a stream, and only plain files and directories at plain paths are
+written.
 Source: security, S12.
 """
 

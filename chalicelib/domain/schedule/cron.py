@@ -3,8 +3,7 @@
 when does it run next? Never steps second by second.
 
 Clock changes: a local time that does not exist runs at the first instant after the gap; a local
-time
-that occurs twice runs once, the first time. So no run is lost and none is doubled.
+time that occurs twice runs once, the first time. So no run is lost and none is doubled.
 Source: workflow language, section 1.10; decision 12.
 """
 
