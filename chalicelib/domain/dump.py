@@ -1,6 +1,6 @@
-"""A definition as JSON and back, exactly:
+"""A definition as JSON and back, exactly.
 
-what is stored of a revision, so that YAML is read once only.
+What is stored of a revision, so that YAML is read once only.
 
 Fields that hold their default are left out. `SCHEMA` counts up when an old document would be
 misread.

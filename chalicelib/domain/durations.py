@@ -1,6 +1,6 @@
-"""Durations as the language writes them:
+"""Durations as the language writes them.
 
-whole seconds, or hours, minutes and seconds as in `1h30m15s`.
+Whole seconds, or hours, minutes and seconds as in `1h30m15s`.
 
 Source: workflow language, section 1.5.
 """

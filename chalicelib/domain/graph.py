@@ -1,6 +1,6 @@
-"""Pure graph questions about a flow:
+"""Pure graph questions about a flow: order, layers, ancestors, cycles, sinks.
 
-order, layers, ancestors, cycles, sinks. Ties keep the document's order.
+Ties keep the document's order.
 
 Dependencies on steps that do not exist are ignored here; `validate` names them.
 """
@@ -86,9 +86,9 @@ class Ancestry:
             self._above[name] = above
 
     def waits(self, step: str, for_step: str) -> bool:
-        """Say whether `step` waits for the other; yes for any step on or behind a cycle:
+        """Say whether `step` waits for the other; yes for any step on or behind a cycle.
 
-        it never runs.
+        It never runs.
         """
         if step not in self._above:
             return True

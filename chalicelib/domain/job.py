@@ -1,5 +1,4 @@
-"""What is kept of a job: its META item, the records of the steps that were touched, and what
-happens after its end.
+"""What is kept of a job: its META item, the records of touched steps, what its end leaves to do.
 
 A step without a record was never touched: its status follows from the flow (`plan.derive`).
 Source: protocol, items.
@@ -19,8 +18,9 @@ SECRET_MASK = "********"  # noqa: S105 - what stands in a secret's place, not a 
 
 
 class AfterAction(StrEnum):
-    """Work that a job's end leaves to do;
-    each is idempotent, and `due` stays until all are done.
+    """Work that a job's end leaves to do.
+
+    Each is idempotent, and `due` stays until all are done.
     """
 
     STOP_STEPS = "stop_steps"

@@ -103,8 +103,9 @@ def secret_input_blob(workspace: str, job_id: str, digest: str) -> str:
 
 
 def output_blob(job_id: str, step: str, attempt: int, lease: str) -> str:
-    """Return the key of an attempt's output;
-    the lease keeps a stale worker off the accepted one.
+    """Return the key of an attempt's output.
+
+    The lease keeps a stale worker off the accepted one.
     """
     return f"outputs/{job_id}/{step}/{attempt:03d}-{lease}.json"
 

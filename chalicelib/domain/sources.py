@@ -1,6 +1,6 @@
-"""What a workspace is made of before anything is parsed:
+"""What a workspace is made of before anything is parsed: files by path, and positions in them.
 
-files by path, and positions in them. Values only.
+Values only.
 """
 
 from __future__ import annotations

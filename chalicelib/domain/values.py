@@ -28,8 +28,9 @@ class BlobRef:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """An output, input or error: inline when its JSON is at most 1 KB, else a reference. `ref`
-    wins.
+    """An output, input or error: inline when its JSON is at most 1 KB, else a reference.
+
+    `ref` wins.
 
     Source: decision 14.
     """

@@ -34,8 +34,9 @@ _STAMP = slice(0, len('{"ts":"2026-11-21T08:00:00.000000Z"'))
 def append_lines(
     engine: Engine, job_id: str, step: str, attempt: int, first: int, lines: Sequence[LogLine]
 ) -> None:
-    """Keep lines `first`, `first + 1` … of an attempt;
-    a repeat of the same chunk changes nothing.
+    """Keep lines `first`, `first + 1` … of an attempt.
+
+    A repeat of the same chunk changes nothing.
     """
     if not lines:
         return

@@ -46,8 +46,9 @@ class JobRequest:
 
 
 def create(engine: Engine, request: JobRequest) -> Job:
-    """Create the job and send its first steps; a repeat of an idempotent request returns the
-    first.
+    """Create the job and send its first steps.
+
+    A repeat of an idempotent request returns the first job.
 
     Raises:
         NotFoundError: no such workspace or task.

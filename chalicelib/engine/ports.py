@@ -144,13 +144,15 @@ class JobStore(Protocol):
         """End a job that has not ended; `due` stays. Raises ConflictError when it had ended."""
 
     def after_done(self, job_id: str, action: AfterAction) -> None:
-        """Take one after-action off an ended job;
-        with the last one, `due` goes. Safe to repeat.
+        """Take one after-action off an ended job; with the last one, `due` goes.
+
+        Safe to repeat.
         """
 
     def postpone(self, job_id: str, due: datetime, looks: int) -> None:
-        """Set when the sweep looks next, if the job still has a `due`;
-        leave it alone otherwise.
+        """Set when the sweep looks next, if the job still has a `due`.
+
+        Leave it alone otherwise.
         """
 
     def due(self, now: datetime, limit: int) -> list[str]:

@@ -1,5 +1,4 @@
-"""The sweep: find what a crash, a lost message or a dead worker left behind, and set it going
-again.
+"""The sweep: set going again what a crash, a lost message or a dead worker left behind.
 
 The `due` index nominates, the strongly read item decides; two sweeps at once are harmless.
 Every status that is not terminal is owned by a rule here:

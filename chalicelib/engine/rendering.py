@@ -1,5 +1,4 @@
-"""Render what a step is to run: its input, then its action, each in the context that the language
-gives.
+"""Render what a step is to run: its input, then its action, each in its own context.
 
 Rendering happens at the claim, so secrets are resolved then and stored nowhere.
 Source: workflow language, section 2.1.

@@ -54,8 +54,9 @@ class Hold:
     lease: str
 
     def nonce(self, by: EndedBy) -> str:
-        """Return the nonce of the write that ends the lease:
-        the same however often it is tried.
+        """Return the nonce of the write that ends the lease.
+
+        The same however often it is tried.
         """
         return f"{self.lease}/{by}"
 

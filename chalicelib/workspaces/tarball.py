@@ -32,9 +32,9 @@ _BROKEN = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, Recursio
 
 
 def pack(tree: WorkspaceTree) -> bytes:
-    """Return the tree as tar.gz:
+    """Return the tree as tar.gz.
 
-    the same tree gives the same bytes, sorted, without times or owners.
+    The same tree gives the same bytes, sorted, without times or owners.
     """
     plain = BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:

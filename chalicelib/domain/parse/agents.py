@@ -1,6 +1,6 @@
-"""What only agents have:
+"""What only agents have: the keys of `type: agent`, and the tool servers.
 
-the keys of `type: agent`, and the tool servers. Source: workflow language, section 1.15.
+Source: workflow language, section 1.15.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Connection types and connections:
+"""Connection types and connections: declared fields, defaults filled in.
 
-declared fields, defaults filled in. Source: workflow language, section 1.4.
+Source: workflow language, section 1.4.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Input fields, output fields, retry rules and names:
+"""Input fields, output fields, retry rules and names.
 
-what actions, tasks and steps have in common.
+What actions, tasks and steps have in common.
 
 Source: workflow language, sections 1.3 and 1.8.
 """

@@ -1,6 +1,6 @@
-"""Reads one mapping key by key:
+"""Reads one mapping key by key: the type that is asked for, or a finding and the default.
 
-the type that is asked for, or a finding and the default. Never raises.
+Never raises.
 """
 
 from __future__ import annotations

@@ -131,9 +131,9 @@ def _parse_step(task: str, key: str, reader: Reader) -> tuple[FlowStep, Action |
 
 
 def _inline_action(task: str, key: str, reader: Reader) -> tuple[Action, JsonObject]:
-    """Return the hidden action and the step's inputs:
+    """Return the hidden action and the step's inputs.
 
-    what has a `type` is schema, the rest is input.
+    What has a `type` is schema, the rest is input.
     """
     fields: dict[str, InputField] = {}
     given: JsonObject = {}

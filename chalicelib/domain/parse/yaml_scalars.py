@@ -1,4 +1,4 @@
-"""Plain scalars by YAML 1.2's core schema:
+"""Plain scalars by YAML 1.2's core schema.
 
 `no`, `on`, `12:30`, `2026-01-01` and `1_000` stay text.
 

@@ -1,6 +1,6 @@
-"""Cron with 5 or 6 fields (seconds first) in IANA time zones:
+"""Cron with 5 or 6 fields (seconds first) in IANA time zones.
 
-when does it run next? Never steps second by second.
+When does it run next? Never steps second by second.
 
 Clock changes: a local time that does not exist runs at the first instant after the gap; a local
 time that occurs twice runs once, the first time. So no run is lost and none is doubled.
@@ -156,9 +156,9 @@ def _fields_of(text: str) -> list[str]:
 
 
 def _instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
-    """Return the instant of a local time:
+    """Return the instant of a local time.
 
-    the first of two, or the end of the gap that it falls into.
+    The first of two, or the end of the gap that it falls into.
     """
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if first.astimezone(zone).replace(tzinfo=None, fold=0) == wall:

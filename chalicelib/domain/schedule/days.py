@@ -1,4 +1,4 @@
-"""Which days of a month a cron expression means:
+"""Which days of a month a cron expression means.
 
 `L`, `L-3`, `15W`, `LW`, `MON#2`, `5L`, and plain fields.
 

@@ -1,6 +1,6 @@
-"""Checks each task's graph:
+"""Checks each task's graph.
 
-dependencies that exist, no cycles, steps that can run, conditions that say something.
+Dependencies that exist, no cycles, steps that can run, conditions that say something.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ RESERVED = frozenset({"input", "secret", "each", "state", "global_state", "hook"
 
 
 def action_path(action: Action) -> Path:
-    """Return where the action is written:
+    """Return where the action is written.
 
-    under `actions`, or the step that a hidden one belongs to.
+    Under `actions`, or the step that a hidden one belongs to.
     """
     if action.key.startswith(INLINE_PREFIX):
         task, _, step = action.key.removeprefix(INLINE_PREFIX).partition(":")

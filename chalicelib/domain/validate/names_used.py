@@ -1,6 +1,6 @@
-"""Checks one template in one place:
+"""Checks one template in one place.
 
-that it parses, and that what it reads is there when it is rendered.
+That it parses, and that what it reads is there when it is rendered.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Checks that what is named exists:
+"""Checks that what is named exists: actions, tasks, tools, types of inputs.
 
-actions, tasks, tools, types of inputs. Dotted names belong elsewhere: a warning.
+Dotted names belong elsewhere: a warning.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Checks triggers:
+"""Checks triggers.
 
-tasks that exist, cron and zone that can be read, addresses that are not taken twice.
+Tasks that exist, cron and zone that can be read, addresses that are not taken twice.
 """
 
 from __future__ import annotations

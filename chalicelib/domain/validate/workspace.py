@@ -1,6 +1,6 @@
-"""Says everything that is wrong with a whole definition:
+"""Says everything that is wrong with a whole definition.
 
-references, graphs, schedules, templates, files.
+References, graphs, schedules, templates, files.
 
 Each check is a function over the definition that writes to the report; none raises, none depends
 on another.
