@@ -219,10 +219,10 @@ class Run:
             seconds, self.timed_out = self.timeout_s, True
         else:
             self._sleeps = (scheduler.current, scheduler.current.waits)
-            world.working.add(self)
+            world.working[self] = None
         scheduler.sleep(seconds)
         self._sleeps = None
-        world.working.discard(self)
+        world.working.pop(self, None)
 
     def _outcome(self):
         random = self.world.random

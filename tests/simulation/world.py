@@ -188,7 +188,7 @@ class World:
         )
         self.timeout_s = 200 if random() < 0.1 else None
         self.freezes = 0.1 if random() < 0.3 else 0.0
-        self.working = set()
+        self.working = {}  # in the order in which they began, as a set is in none
         self._ambush = None
         self._place = None
         self.use = build.use_cases()
