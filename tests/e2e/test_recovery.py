@@ -13,7 +13,7 @@ WORKSPACE = """
 tasks:
   sleeper:
     flow:
-      nap: { type: script, script: "echo sleeping; sleep 600" }
+      nap: { type: script, script: "echo sleeping; sleep 150" }
       after: { type: script, depends_on: [nap], script: "echo never" }
   pair:
     flow:
