@@ -95,7 +95,7 @@ def _control(settings: WorkerSettings) -> Control:
     url = settings.url or ""
     if settings.token and url.startswith("http:") and urlsplit(url).hostname not in _LOOPBACK:
         _log.warning("The token travels in the open: use an https URL", extra={"url": url})
-    connections = 2 * settings.slots + len(settings.pools) + 1
+    connections = 2 * settings.slots + len(settings.pools) + 2
     return HttpControl(url, settings.token, connections)
 
 

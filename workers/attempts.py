@@ -7,6 +7,7 @@ that is another's by now is dropped.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from chalicelib.engine.steps import Assignment, Hold, Outcome
 from chalicelib.runner.assigned import spec_of
 from chalicelib.runner.environment import step_dirs
 from chalicelib.runner.run import run_step
-from chalicelib.runner.spec import Cancel, Host, StepResult, StepUser
+from chalicelib.runner.spec import GRACE_S, Cancel, Host, StepResult, StepUser
 from chalicelib.runner.working_copy import Tree, WorkingCopies
 from workers.control import Control
 from workers.ending import Ending, delays
@@ -34,6 +35,8 @@ from workers.log_stream import LogStream, Pace
 _log = logging.getLogger(__name__)
 
 FETCH_S = 60.0
+# A step that needs the whole grace to stop still has a second for the end of its log.
+LOG_AFTER_ORDER_S = GRACE_S + 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +52,13 @@ class Kit:
 
 
 class Attempt:
-    """One claimed attempt. `cancel` and `stop` may be called from any thread."""
+    """One claimed attempt. `cancel`, `kill` and `stop` may be called from any thread."""
 
     def __init__(self, assignment: Assignment, kit: Kit) -> None:
         self._assignment = assignment
         self._kit = kit
         self._cancel = Cancel()
+        self._stream = LogStream(self.hold, kit.control.append, kit.ending, self._fenced, kit.pace)
         self._is_ordered = False
         self._is_stopped = False
         self._is_fenced = False
@@ -72,7 +76,13 @@ class Attempt:
     def cancel(self) -> None:
         """End the step because its job was cancelled: it may clean up within the grace."""
         self._is_ordered = True
+        self._stream.give_up_at(time.monotonic() + LOG_AFTER_ORDER_S)
         self._cancel.set()
+
+    def kill(self) -> None:
+        """End the step because its job was killed: at once, even within the grace."""
+        self.cancel()
+        self._cancel.kill()
 
     def stop(self) -> None:
         """Kill the step because the worker ends; the attempt is reported as failed."""
@@ -84,37 +94,44 @@ class Attempt:
 
         `may_go_on` says, at the end, whether there may be such a thing.
         """
-        kit = self._kit
-        stream = LogStream(self.hold, kit.control.append, kit.ending, self._fenced, kit.pace)
-        # Files are removed after the report: whoever waits for the step need not wait for that.
-        with ExitStack() as stack:
-            outcome = self._outcome(stack, slot, stream)
-            if not stream.close():
+        following = None
+        # Files are removed after the report: whoever waits for the step need not wait for that …
+        files = ExitStack()
+        try:
+            outcome = self._outcome(files, slot)
+            if not self._stream.close():
                 _log.warning("The log of a step is not whole", extra=self._extra())
-            return None if self._is_fenced else self._report(outcome, may_go_on)
+            following = None if self._is_fenced else self._report(outcome, may_go_on)
+        finally:
+            if following is None:
+                files.close()
+            else:
+                # … nor need the step that comes next. The process does not end before it is done.
+                threading.Thread(target=files.close, name="remove-files", daemon=False).start()
+        return following
 
     def _fenced(self) -> None:
         self._is_fenced = True
         self._cancel.kill()
         _log.warning("A step belongs to another attempt now: dropped", extra=self._extra())
 
-    def _outcome(self, stack: ExitStack, slot: int, stream: LogStream) -> Outcome:
+    def _outcome(self, stack: ExitStack, slot: int) -> Outcome:
         try:
-            return self._execute(stack, slot, stream)
+            return self._execute(stack, slot)
         except StroemError as error:
             return Outcome(error=error.message)
         except Exception as error:  # noqa: BLE001 - a claimed attempt is reported, come what may
             _log.exception("A step could not be run", extra=self._extra())
             return Outcome(error=f"The worker could not run the step: {error!r}")
 
-    def _execute(self, stack: ExitStack, slot: int, stream: LogStream) -> Outcome:
+    def _execute(self, stack: ExitStack, slot: int) -> Outcome:
         kit = self._kit
         spec = spec_of(self._assignment)
         copy = stack.enter_context(kit.copies.private_copy(self._tree(), kit.host.temp_dir))
         dirs = stack.enter_context(step_dirs(kit.host.temp_dir))
         host = replace(kit.host, user=kit.user_of(slot))
         _log.info("A step begins", extra=self._extra())
-        result = run_step(spec, copy, stream, self._cancel, host, dirs)
+        result = run_step(spec, copy, self._stream, self._cancel, host, dirs)
         took = {"exit_code": result.exit_code, "duration_s": round(result.duration_s, 3)}
         _log.info("A step ended", extra=self._extra() | took | {"isolation": result.isolation})
         return self._outcome_of(result)

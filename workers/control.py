@@ -27,9 +27,13 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The answer to a heartbeat: steps to stop, and whether to take no more work and leave."""
+    """Steps to stop, and whether to take no more work and leave.
+
+    `killed` are those of `cancelled` that get no grace.
+    """
 
     cancelled: tuple[StepRef, ...] = ()
+    killed: tuple[StepRef, ...] = ()
     drain: bool = False
 
 
@@ -48,6 +52,9 @@ class Control(Protocol):
 
     def heartbeat(self, running: Sequence[StepRef]) -> Orders:
         """Say that the session lives and what it runs. Raises NotFoundError: no such session."""
+
+    def orders(self, running: Sequence[StepRef]) -> Orders:
+        """Ask which of the running steps must stop. It changes nothing, and may be asked often."""
 
     def offers(self, pool: str, wait_s: float, limit: int) -> Sequence[Offer]:
         """Return up to `limit` (from 1) offers, waiting up to `wait_s` (0 to 20) for the first.

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
-from chalicelib.domain.errors import TemplateError, TooEarlyError, UnavailableError
+from chalicelib.domain.errors import TemplateError, UnavailableError
 from chalicelib.domain.logs import LogLine
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import HEARTBEAT_S
 from chalicelib.engine import job_logs, steps, workers
+from chalicelib.engine.chaining import Taker, complete_and_claim
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.payloads import load_blob
-from chalicelib.engine.ports import Message, Received
+from chalicelib.engine.ports import Received
 from chalicelib.engine.steps import Assignment, Hold, Outcome
 from chalicelib.engine.workers import Hello
-from workers.chaining import ChainingQueue
 from workers.control import Offer, Orders, Session
 
 _log = logging.getLogger(__name__)
@@ -34,8 +32,7 @@ class DirectControl:
     offers_are_claims = False
 
     def __init__(self, engine: Engine) -> None:
-        self._queue = ChainingQueue(engine.queue)
-        self._engine = replace(engine, queue=self._queue)
+        self._engine = engine
         self._session = ""
         self._name = ""
         self._pools: tuple[str, ...] = ()
@@ -47,7 +44,10 @@ class DirectControl:
         return Session(record.worker_id, HEARTBEAT_S)
 
     def heartbeat(self, running: Sequence[StepRef]) -> Orders:
-        return Orders(workers.heartbeat(self._engine, self._session, running).cancelled)
+        return _orders(workers.heartbeat(self._engine, self._session, running))
+
+    def orders(self, running: Sequence[StepRef]) -> Orders:
+        return _orders(workers.orders(self._engine, running))
 
     def offers(self, pool: str, wait_s: float, limit: int) -> Sequence[Offer]:
         received = self._engine.queue.receive(pool, wait_s, limit)
@@ -57,7 +57,9 @@ class DirectControl:
         try:
             return workers.take(self._engine, received, self._session, self._name)
         except TemplateError as error:
-            _say_unrendered(received.message, error)
+            ref = received.message.ref
+            extra = {"job_id": ref.job_id, "step": ref.step, "error": error.message}
+            _log.warning("A step failed before it began: its templates do not render", extra=extra)
         except UnavailableError as error:
             # The queue gives the message out again.
             _log.warning("A step could not be claimed", extra={"error": error.message})
@@ -68,21 +70,11 @@ class DirectControl:
         job_logs.append_lines(self._engine, ref.job_id, ref.step, hold.attempt, first, lines)
 
     def complete(self, hold: Hold, outcome: Outcome, *, go_on: bool = False) -> Assignment | None:
-        with self._queue.keeping(self._pools if go_on else ()) as kept:
+        if not go_on:
             steps.complete(self._engine, hold, outcome)
-        return self._claim(kept.pool, kept.message) if kept.message else None
-
-    def _claim(self, pool: str, message: Message) -> Assignment | None:
-        """Claim what was kept back; what cannot be tried now takes the way through the queue."""
-        try:
-            return steps.claim(self._engine, message, self._session, self._name)
-        except TemplateError as error:
-            _say_unrendered(message, error)
-        except (TooEarlyError, UnavailableError) as error:
-            _log.warning("A step could not be claimed", extra={"error": error.message})
-            with suppress(UnavailableError):
-                self._engine.queue.send(pool, [(message, 0)])
-        return None
+            return None
+        taker = Taker(self._session, self._name, self._pools)
+        return complete_and_claim(self._engine, hold, outcome, taker)
 
     def archive(self, workspace: str, revision: str) -> bytes:
         record = self._engine.registry.revision(workspace, revision)
@@ -92,7 +84,5 @@ class DirectControl:
         workers.sign_off(self._engine, self._session)
 
 
-def _say_unrendered(message: Message, error: TemplateError) -> None:
-    ref = message.ref
-    extra = {"job_id": ref.job_id, "step": ref.step, "error": error.message}
-    _log.warning("A step failed before it began: its templates do not render", extra=extra)
+def _orders(found: workers.Orders) -> Orders:
+    return Orders(found.cancelled, found.killed)

@@ -8,28 +8,19 @@ Source: HTTP API, section 4.3.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import threading
 import time
 from collections.abc import Sequence
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urljoin
 
-import urllib3
-
 from chalicelib.domain.errors import (
-    FencedError,
     InvalidError,
     NotFoundError,
     PermissionDeniedError,
-    RateLimitedError,
-    StroemError,
     TemplateError,
-    TooLargeError,
-    UnauthenticatedError,
     UnavailableError,
 )
 from chalicelib.domain.logs import LogLine, stamp
@@ -39,34 +30,13 @@ from chalicelib.engine.steps import Assignment, Hold, Outcome
 from chalicelib.engine.workers import Hello
 from workers.assignments import read_assignment, read_hold
 from workers.control import Offer, Orders, Session
+from workers.http_client import ONCE, Client, check
 
 _log = logging.getLogger(__name__)
 
 # A worker that stops must wait for its last question's answer: it may be a claim.
 MAX_WAIT_S = 10.0
 DIGEST_HEADER = "X-Content-SHA256"
-_READ_S = 30.0
-_CONNECT_S = 5.0
-_AGAIN = urllib3.Retry(
-    total=3,
-    redirect=0,
-    allowed_methods=None,
-    status_forcelist=(500, 502, 503, 504),
-    backoff_factor=0.1,
-    backoff_jitter=0.1,
-    raise_on_status=False,
-    respect_retry_after_header=False,
-)
-_ONCE = urllib3.Retry(total=2, connect=2, read=0, redirect=0, status=0, other=0)
-_ERRORS: dict[int, type[StroemError]] = {
-    400: InvalidError,
-    401: UnauthenticatedError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: FencedError,
-    413: TooLargeError,
-    422: InvalidError,
-}
 
 
 class HttpControl:
@@ -75,11 +45,8 @@ class HttpControl:
     offers_are_claims = True
 
     def __init__(self, url: str, token: str | None, connections: int) -> None:
-        self._url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = urllib3.PoolManager(
-            maxsize=connections, timeout=urllib3.Timeout(connect=_CONNECT_S, read=_READ_S)
-        )
+        self._client = Client(url, token, connections)
+        self._asks_each_job = False
         self._session = ""
         self._hello = Hello(name="", capabilities=())
         self._empty = 0
@@ -93,16 +60,33 @@ class HttpControl:
             "exclusive": hello.exclusive,
             "version": hello.version,
         }
-        answer = self._post("/worker/register", body, _ONCE)
+        answer = self._client.post("/worker/register", body, ONCE)
         self._session, self._hello = str(answer["worker_id"]), hello
         return Session(self._session, float(answer.get("heartbeat_s") or HEARTBEAT_S))
 
     def heartbeat(self, running: Sequence[StepRef]) -> Orders:
-        steps = [{"job_id": ref.job_id, "step_name": ref.step} for ref in running]
-        answer = self._post("/worker/heartbeat", {"worker_id": self._session, "running": steps})
-        cancelled = answer.get("cancelled") or ()
-        refs = tuple(StepRef(str(one["job_id"]), str(one["step_name"])) for one in cancelled)
-        return Orders(refs, bool(answer.get("drain")))
+        body = {"worker_id": self._session, "running": _names(running)}
+        return _orders(self._client.post("/worker/heartbeat", body))
+
+    def orders(self, running: Sequence[StepRef]) -> Orders:
+        if self._asks_each_job:
+            return self._ask_each_job(running)
+        body = {"worker_id": self._session, "running": _names(running)}
+        try:
+            return _orders(self._client.post("/worker/orders", body))
+        except (NotFoundError, PermissionDeniedError):
+            # An older server has no such route; API Gateway then says 403.
+            self._asks_each_job = True
+            return self._ask_each_job(running)
+
+    def _ask_each_job(self, running: Sequence[StepRef]) -> Orders:
+        jobs = dict.fromkeys(ref.job_id for ref in running)
+        cancelled = {job_id for job_id in jobs if self._is_cancelled(job_id)}
+        return Orders(tuple(ref for ref in running if ref.job_id in cancelled))
+
+    def _is_cancelled(self, job_id: str) -> bool:
+        answer = self._client.get_json(f"/worker/jobs/{quote(job_id, safe='')}/cancelled")
+        return answer.get("cancelled") is True
 
     def offers(self, pool: str, wait_s: float, limit: int) -> Sequence[Offer]:  # noqa: ARG002 - the API gives one at a time
         asked = min(wait_s, MAX_WAIT_S)
@@ -115,7 +99,7 @@ class HttpControl:
         }
         began = time.monotonic()
         try:
-            answer = self._post("/worker/jobs/claim", body, _ONCE)
+            answer = self._client.post("/worker/jobs/claim", body, ONCE)
         except TemplateError as error:
             _log.warning(
                 "A step failed before it began: its templates do not render",
@@ -154,9 +138,9 @@ class HttpControl:
                 {"ts": stamp(line.ts), "stream": line.stream, "line": line.line} for line in lines
             ],
         }
-        self._post(f"/worker/jobs/{quote(hold.ref.job_id)}/logs", body)
+        self._client.post(f"/worker/jobs/{quote(hold.ref.job_id, safe='')}/logs", body)
 
-    def complete(self, hold: Hold, outcome: Outcome, *, go_on: bool = False) -> None:  # noqa: ARG002 - the API gives work to those who ask
+    def complete(self, hold: Hold, outcome: Outcome, *, go_on: bool = False) -> Assignment | None:
         body = {
             "output": outcome.output,
             "error": outcome.error,
@@ -165,18 +149,27 @@ class HttpControl:
             "lease": hold.lease,
             "worker_id": self._session,
         }
-        job, step = quote(hold.ref.job_id), quote(hold.ref.step, safe="")
-        self._post(f"/worker/jobs/{job}/steps/{step}/complete", body)
+        job, step = quote(hold.ref.job_id, safe=""), quote(hold.ref.step, safe="")
+        path = f"/worker/jobs/{job}/steps/{step}/complete"
+        if go_on:
+            try:
+                following = self._client.post(path, {**body, "next": True}, ONCE).get("next")
+                return self._take(following) if following else None
+            except UnavailableError as error:
+                # The lost answer may have been a claim, so only the report itself is repeated.
+                _log.warning("A step's end is told again", extra={"error": error.message})
+        self._client.post(path, body)
+        return None
 
     def archive(self, workspace: str, revision: str) -> bytes:
         path = f"/worker/workspace/{quote(workspace)}.tar.gz?revision={quote(revision)}"
-        answer = self._request("GET", self._url + path, headers=self._headers)
+        answer = self._client.get(self._client.url + path)
         digest = answer.headers.get(DIGEST_HEADER)
         if answer.status in (302, 303, 307, 308):
             # The token is for the API, not for the place that it points at.
-            where = urljoin(self._url, answer.headers["Location"])
-            answer = self._request("GET", where, headers={})
-        _check(answer)
+            where = urljoin(self._client.url, answer.headers["Location"])
+            answer = self._client.get(where, shows_token=False)
+        check(answer)
         if digest is not None and hashlib.sha256(answer.data).hexdigest() != digest:
             raise UnavailableError(
                 f"The files of workspace {workspace} at revision {revision} arrived damaged: "
@@ -187,59 +180,24 @@ class HttpControl:
 
     def sign_off(self) -> None:
         self._left.set()
-        self._post("/worker/sign-off", {"worker_id": self._session})
+        self._client.post("/worker/sign-off", {"worker_id": self._session})
 
-    def _post(
-        self, path: str, body: dict[str, Any], retries: urllib3.Retry = _AGAIN
-    ) -> dict[str, Any]:
-        headers = {**self._headers, "Content-Type": "application/json"}
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        answer = self._request(
-            "POST", self._url + path, body=content, headers=headers, retries=retries
-        )
-        _check(answer)
-        try:
-            parsed = json.loads(answer.data)
-        except ValueError as error:
-            raise UnavailableError(f"{self._url}{path} answered with no JSON: {error}") from error
-        if not isinstance(parsed, dict):
-            raise UnavailableError(f"{self._url}{path} answered with no JSON object")
-        return parsed
-
-    def _request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: dict[str, str],
-        body: bytes | None = None,
-        retries: urllib3.Retry = _AGAIN,
-    ) -> urllib3.BaseHTTPResponse:
-        try:
-            return self._http.request(
-                method, url, body=body, headers=headers, retries=retries, redirect=False
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise UnavailableError(f"{self._url} does not answer: {error}") from error
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
 
 
-def _check(answer: urllib3.BaseHTTPResponse) -> None:
-    """Raise what a refusal stands for."""
-    if answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        return
-    message, code = _problem(answer)
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise RateLimitedError(message, int(answer.headers.get("Retry-After") or 1))
-    if code == TemplateError.code:
-        raise TemplateError(message)
-    raise _ERRORS.get(answer.status, UnavailableError)(message)
+def _names(refs: Sequence[StepRef]) -> list[dict[str, str]]:
+    return [{"job_id": ref.job_id, "step_name": ref.step} for ref in refs]
 
 
-def _problem(answer: urllib3.BaseHTTPResponse) -> tuple[str, str]:
-    """Return the problem's text for people and its code, as far as there is one."""
-    try:
-        body = json.loads(answer.data)
-        text = str(body.get("error") or body.get("detail") or body.get("title"))
-        return text, str(body.get("code") or "")
-    except (ValueError, AttributeError):
-        return f"the server answered {answer.status} {answer.reason or ''}".strip(), ""
+def _orders(answer: dict[str, Any]) -> Orders:
+    return Orders(
+        cancelled=_refs(answer.get("cancelled")),
+        killed=_refs(answer.get("killed")),
+        drain=bool(answer.get("drain")),
+    )
+
+
+def _refs(names: Sequence[dict[str, Any]] | None) -> tuple[StepRef, ...]:
+    return tuple(StepRef(str(one["job_id"]), str(one["step_name"])) for one in names or ())

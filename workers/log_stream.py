@@ -9,6 +9,7 @@ Source: live logs, section 2.4; invariant I6.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -71,11 +72,13 @@ class LogStream:
         self._backlog = Backlog(hold.ref.step, self._pace.memory_bytes)
         self._changed = threading.Condition()
         self._sender: threading.Thread | None = None
+        self._is_sending = False
         self._first = 1
         self._lost = 0
         self._last_at = datetime.fromtimestamp(0, UTC)
         self._is_over = False
         self._closed = False
+        self._give_up_at = math.inf
         self._born = self._waiting_since = self._progress = time.monotonic()
 
     def write(self, stream: StreamName, line: str, at: datetime) -> None:
@@ -95,18 +98,23 @@ class LogStream:
             if was_empty or self._is_full():
                 self._changed.notify_all()
 
+    def give_up_at(self, instant: float) -> None:
+        """Let `close` return by then (monotonic), whatever is not sent. The first call counts."""
+        with self._changed:
+            self._give_up_at = min(self._give_up_at, instant)
+            self._changed.notify_all()
+
     def close(self) -> bool:
         """Send what is left; return whether every line was accepted. No line may follow."""
         with self._changed:
             self._closed = True
             self._progress = time.monotonic()
             self._changed.notify_all()
-            sender = self._sender
-        if sender is not None:
-            sender.join()
-        with self._changed:
-            is_whole = not self._backlog and not self._is_over and not self._lost
+            while self._is_sending and (left_s := self._give_up_at - time.monotonic()) > 0:
+                self._changed.wait(None if left_s == math.inf else left_s)
+            is_whole = not (self._is_sending or self._backlog or self._is_over or self._lost)
             self._is_over = True
+            self._lost = 0
             self._backlog.close()
         return is_whole
 
@@ -114,6 +122,7 @@ class LogStream:
         if self._sender is None:
             name = f"log-{self._hold.ref.step}"
             self._sender = threading.Thread(target=self._send_all, name=name, daemon=True)
+            self._is_sending = True
             self._sender.start()
 
     def _is_full(self) -> bool:
@@ -129,10 +138,12 @@ class LogStream:
                 if not accepted:
                     return
         finally:
-            if not accepted:
-                with self._changed:
+            with self._changed:
+                if not accepted:
                     self._is_over = True
                     self._backlog.close()
+                self._is_sending = False
+                self._changed.notify_all()
 
     def _next_chunk(self) -> list[LogLine]:
         """Wait until a chunk is due and return it; [] when the stream is closed and sent."""
@@ -180,7 +191,8 @@ class LogStream:
 
     def _may_go_on(self, delay_s: float) -> bool:
         idle_s = time.monotonic() - self._progress
-        if self._closed and idle_s > self._pace.flush_s:
+        is_too_long = self._closed and idle_s > self._pace.flush_s
+        if self._is_over or is_too_long or time.monotonic() >= self._give_up_at:
             return False
         return self._ending.pause(delay_s)
 

@@ -1,7 +1,8 @@
 """The worker's life: register, ask for work, run it, be heard, and come to an orderly end.
 
-The one rule: work is asked for only with a slot in hand, by one receiver a pool; everything else
-is said by one heartbeat. Source: protocol, "Workers".
+The one rule: work is asked for only with a slot in hand, by one receiver a pool; what runs is said
+by one heartbeat; in between, orders are asked for only while a step runs.
+Source: protocol, "Workers".
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -18,11 +17,11 @@ from queue import Empty, SimpleQueue
 
 from chalicelib.domain.errors import NotFoundError, RateLimitedError, UnavailableError
 from chalicelib.domain.worker import SILENT_AFTER
-from chalicelib.engine.steps import Hold
 from chalicelib.engine.workers import Hello
 from workers.attempts import Attempt, Kit
 from workers.control import Offer, Session
 from workers.ending import delays
+from workers.running import Question, Running
 from workers.slots import Slots
 
 _log = logging.getLogger(__name__)
@@ -33,11 +32,16 @@ SHARED_WAIT_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Seconds. Steps have `grace_s` to end by themselves, reports have `report_s` after that."""
+    """Seconds. Steps have `grace_s` to end by themselves, reports have `report_s` after that.
+
+    While something runs, orders are asked for every `orders_s`, so that with the grace of ten
+    seconds a cancelled step has ended within fifteen.
+    """
 
     grace_s: float = 30.0
     report_s: float = 5.0
     wait_s: float = 20.0
+    orders_s: float = 3.0
     silent_after_s: float = SILENT_AFTER.total_seconds()
 
 
@@ -68,7 +72,7 @@ class Worker:
         # Its `put` may be called in a signal handler; an Event's `set` may not.
         self._inbox: SimpleQueue[_Event] = SimpleQueue()
         self._slots = Slots(slots, partial(self._inbox.put, _Event.LOOK))
-        self._running: dict[Hold, Attempt] = {}
+        self._running = Running()
         self._receiving = len(pools)
         self._guard = threading.Lock()
         self._closing = threading.Event()
@@ -91,6 +95,7 @@ class Worker:
         if session is None:
             return
         threading.Thread(target=self._beat, args=(session,), name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._ask_for_orders, name="orders", daemon=True).start()
         for pool in self._pools:
             name = f"receive-{pool}"
             threading.Thread(target=self._receive, args=(pool,), name=name, daemon=True).start()
@@ -143,7 +148,7 @@ class Worker:
         assignment = offer()
         while assignment is not None:
             attempt = Attempt(assignment, self._kit)
-            with self._listed(attempt):
+            with self._running.listed(attempt):
                 if self._kit.ending.has_begun:
                     attempt.stop()
                 assignment = attempt.run(slot, self._may_go_on)
@@ -151,26 +156,12 @@ class Worker:
     def _may_go_on(self) -> bool:
         return not self._closing.is_set() and not self._slots.is_paused
 
-    @contextmanager
-    def _listed(self, attempt: Attempt) -> Iterator[None]:
-        with self._guard:
-            self._running[attempt.hold] = attempt
-        try:
-            yield
-        finally:
-            with self._guard:
-                del self._running[attempt.hold]
-
-    def _attempts(self) -> list[Attempt]:
-        with self._guard:
-            return list(self._running.values())
-
     def _beat(self, session: Session) -> None:
         heard_at = time.monotonic()
         pause_s = session.heartbeat_s
         while not self._quit.wait(pause_s):
             try:
-                self._beat_once()
+                self._ask(self._control.heartbeat)
             except NotFoundError:
                 session = self._register_again(session)
                 pause_s = session.heartbeat_s
@@ -184,15 +175,18 @@ class Worker:
                 pause_s = session.heartbeat_s
                 self._slots.resume()
 
-    def _beat_once(self) -> None:
-        attempts = self._attempts()
-        orders = self._control.heartbeat(tuple(attempt.ref for attempt in attempts))
-        cancelled = frozenset(orders.cancelled)
-        for attempt in attempts:
-            if attempt.ref in cancelled:
-                attempt.cancel()
-        if orders.drain:
+    def _ask(self, question: Question) -> None:
+        if self._running.ask(question):
             self._inbox.put(_Event.DRAIN)
+
+    def _ask_for_orders(self) -> None:
+        while not self._quit.wait(self._timing.orders_s):
+            if not self._running:
+                continue
+            try:
+                self._ask(self._control.orders)
+            except Exception as error:  # noqa: BLE001 - the next question makes up for it
+                _log.warning("No orders to be had", extra={"error": str(error)})
 
     def _register_again(self, session: Session) -> Session:
         _log.warning(
@@ -207,17 +201,16 @@ class Worker:
     def _await_end(self) -> None:
         while (event := self._inbox.get()) is _Event.LOOK:
             pass
-        _log.info("No more work is taken", extra={"running": len(self._attempts())})
+        _log.info("No more work is taken", extra={"running": len(self._running)})
         self._closing.set()
         self._slots.close()
         is_idle = event is _Event.DRAIN and self._await_idle(None)
         if is_idle or self._await_idle(self._timing.grace_s):
             return
         self._kit.ending.begin(self._timing.report_s)
-        for attempt in self._attempts():
-            attempt.stop()
+        self._running.stop()
         if not self._await_idle(self._timing.report_s + 1):
-            _log.error("Steps are left behind", extra={"running": len(self._attempts())})
+            _log.error("Steps are left behind", extra={"running": len(self._running)})
 
     def _await_idle(self, within_s: float | None) -> bool:
         """Wait until nothing runs; return False when the time is over or another stop came."""

@@ -5,6 +5,8 @@ Source: HTTP API, section 4.3.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chalice.app import Blueprint
 
 from chalicelib.api.edge import Call, Operation, Reply, answered, checked_id
@@ -15,20 +17,23 @@ from chalicelib.api.worker_shapes import (
     ClaimBody,
     Claimed,
     CompleteBody,
+    Completed,
     HeartbeatBody,
     HelloBody,
     LogsBody,
     Orders,
+    OrdersBody,
     Registered,
-    StepNameShape,
+    StepName,
     WorkerBody,
     claimed,
+    ordered,
 )
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import HEARTBEAT_S
-from chalicelib.engine import remote, steps, workers
+from chalicelib.engine import remote, workers
 from chalicelib.engine.payloads import load_blob
 from chalicelib.engine.queries_registry import workspace_of
 from chalicelib.engine.remote import Shown
@@ -83,10 +88,25 @@ def beat(call: Call) -> Orders:
     body = call.body(HeartbeatBody)
     worker_id = checked_id(body.worker_id, "a worker")
     running = body.running
-    held = None if running is None else [_ref(one.job_id, one.step_name) for one in running]
-    orders = workers.heartbeat(call.engine, worker_id, held)
-    stop = [StepNameShape(job_id=ref.job_id, step_name=ref.step) for ref in orders.cancelled]
-    return Orders(cancelled=stop)
+    held = None if running is None else _refs(running)
+    return ordered(workers.heartbeat(call.engine, worker_id, held))
+
+
+@bp.route("/orders", methods=["POST"])
+@answered(
+    bp,
+    Operation(
+        summary="Ask which running steps must stop; writes nothing",
+        answer=Orders,
+        body=OrdersBody,
+        errors=(413,),
+        by_worker=True,
+    ),
+)
+def give_orders(call: Call) -> Orders:
+    body = call.body(OrdersBody)
+    checked_id(body.worker_id, "a worker")
+    return ordered(workers.orders(call.engine, _refs(body.running)))
 
 
 @bp.route("/sign-off", methods=["POST"])
@@ -145,19 +165,19 @@ def start_step(call: Call, job_id: str, step: str) -> Status:
     bp,
     Operation(
         summary="Report how an attempt ended; 409 means that it is another's now",
-        answer=Status,
+        answer=Completed,
         body=CompleteBody,
         errors=(404, 409, 413),
         by_worker=True,
         max_body_bytes=MAX_REPORT_BYTES,
     ),
 )
-def complete_step(call: Call, job_id: str, step: str) -> Status:
+def complete_step(call: Call, job_id: str, step: str) -> Completed:
     body = call.body(CompleteBody)
     shown = Shown(attempt=body.attempt, lease=body.lease, session=body.worker_id)
-    hold = remote.hold_of(call.engine, _ref(job_id, step), shown)
-    steps.complete(call.engine, hold, body.outcome())
-    return Status()
+    ref = _ref(job_id, step)
+    found = remote.complete_remote(call.engine, ref, shown, body.outcome(), go_on=body.next)
+    return Completed(next=claimed(found) if found else None)
 
 
 @bp.route("/jobs/{job_id}/cancelled", methods=["GET"])
@@ -228,3 +248,7 @@ def get_archive(call: Call, archive: str) -> Reply:
 
 def _ref(job_id: str, step: str) -> StepRef:
     return StepRef(checked_id(job_id), step)
+
+
+def _refs(names: Iterable[StepName]) -> list[StepRef]:
+    return [_ref(one.job_id, one.step_name) for one in names]

@@ -6,16 +6,18 @@ Source: HTTP API, section 4.3.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from chalicelib.api.bodies import Body, Query
-from chalicelib.api.shapes import Shape
+from chalicelib.api.shapes import Shape, Status
 from chalicelib.domain.logs import LogLine
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.steps import Assignment, Outcome
+from chalicelib.engine.workers import Orders as EngineOrders
 
 Attempt = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
@@ -52,6 +54,13 @@ class HeartbeatBody(Body):
     running: list[StepName] | None = None
 
 
+class OrdersBody(Body):
+    """What a session runs."""
+
+    worker_id: str
+    running: list[StepName]
+
+
 class StepNameShape(Shape):
     """One step of one job."""
 
@@ -60,10 +69,11 @@ class StepNameShape(Shape):
 
 
 class Orders(Shape):
-    """Steps to stop; with `drain`, take no more work and leave."""
+    """Steps to stop; those among them to kill at once; with `drain`, take no more and leave."""
 
     status: str = "ok"
     cancelled: list[StepNameShape]
+    killed: list[StepNameShape]
     drain: bool = False
 
 
@@ -126,6 +136,7 @@ class CompleteBody(Body):
     attempt: Attempt | None = None
     lease: str | None = None
     worker_id: str | None = None
+    next: bool = False
 
     def outcome(self) -> Outcome:
         """Return the end as the engine knows it."""
@@ -133,6 +144,12 @@ class CompleteBody(Body):
         if error is None and self.exit_code:
             error = f"Process exited with code {self.exit_code}"
         return Outcome(error=error, output=self.output, cancelled=self.cancelled)
+
+
+class Completed(Status):
+    """That the report was accepted; and the next step, if it was asked for and there is one."""
+
+    next: Claimed | None = None
 
 
 class CancelledShape(Shape):
@@ -169,6 +186,11 @@ class ArchiveQuery(Query):
     """Which revision; without one, that in force."""
 
     revision: str | None = None
+
+
+def ordered(found: EngineOrders) -> Orders:
+    """Return what a worker must stop."""
+    return Orders(cancelled=_names(found.cancelled), killed=_names(found.killed))
 
 
 def claimed(found: Assignment) -> Claimed:
@@ -210,6 +232,10 @@ def _spec(found: Assignment) -> ActionSpec:
         dependencies=list(action.dependencies),
         runner=action.runner.value,
     )
+
+
+def _names(refs: Iterable[StepRef]) -> list[StepNameShape]:
+    return [StepNameShape(job_id=ref.job_id, step_name=ref.step) for ref in refs]
 
 
 def _aware(instant: datetime) -> datetime:

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.domain.errors import FencedError
-from chalicelib.domain.job import JobState, StepRecord
+from chalicelib.domain.errors import FencedError, NotFoundError
+from chalicelib.domain.job import StepRecord
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.logs import LogLine
 from chalicelib.domain.values import StepRef
+from chalicelib.engine.chaining import Taker, complete_and_claim
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.job_logs import append_lines
 from chalicelib.engine.ports import Received
-from chalicelib.engine.steps import Assignment, Hold
+from chalicelib.engine.steps import Assignment, Hold, Outcome, complete
 from chalicelib.engine.workers import take
 
 # A message that speaks of what is over is dropped, and the next one is tried.
@@ -55,6 +56,23 @@ def next_assignment(
     return None
 
 
+def complete_remote(
+    engine: Engine, ref: StepRef, shown: Shown, outcome: Outcome, *, go_on: bool
+) -> Assignment | None:
+    """Accept the end of an attempt; with `go_on`, claim a step for the session that is shown.
+
+    Raises:
+        NotFoundError: no such job.
+        FencedError: what is shown does not hold the step.
+    """
+    hold = hold_of(engine, ref, shown)
+    taker = _taker(engine, shown.session) if go_on and shown.session else None
+    if taker is not None:
+        return complete_and_claim(engine, hold, outcome, taker)
+    complete(engine, hold, outcome)
+    return None
+
+
 def hold_of(engine: Engine, ref: StepRef, shown: Shown) -> Hold:
     """Return the hold that the worker reports for: the one that it shows, else the present one.
 
@@ -66,7 +84,7 @@ def hold_of(engine: Engine, ref: StepRef, shown: Shown) -> Hold:
     """
     if shown.lease is None or shown.attempt is None:
         return held_by(engine, ref, shown)
-    if ref.step not in engine.jobs.load(ref.job_id).steps:
+    if _record(engine, ref) is None:
         raise FencedError(f"step {ref.step!r} of job {ref.job_id} has not begun")
     return Hold(ref, shown.attempt, shown.lease)
 
@@ -78,7 +96,7 @@ def held_by(engine: Engine, ref: StepRef, shown: Shown) -> Hold:
         NotFoundError: no such job.
         FencedError: it does not run, or another attempt, lease or session has it.
     """
-    record = engine.jobs.load(ref.job_id).steps.get(ref.step)
+    record = _record(engine, ref)
     if record is None or record.status is not StepStatus.RUNNING or not _agrees(record, shown):
         now = f"{record.status} at attempt {record.attempt}" if record else "not begun"
         raise FencedError(
@@ -99,7 +117,8 @@ def append_remote(
     if shown.lease is not None:
         attempt = held_by(engine, ref, shown).attempt
     else:
-        attempt = shown.attempt or _attempt(engine.jobs.load(ref.job_id), ref.step)
+        record = _record(engine, ref)
+        attempt = shown.attempt or (record.attempt if record else 1)
     start = first if first is not None else _behind(engine, ref, attempt)
     append_lines(engine, ref.job_id, ref.step, attempt, start, lines)
 
@@ -122,9 +141,17 @@ def _agrees(record: StepRecord, shown: Shown) -> bool:
     )
 
 
-def _attempt(state: JobState, step: str) -> int:
-    record = state.steps.get(step)
-    return record.attempt if record else 1
+def _record(engine: Engine, ref: StepRef) -> StepRecord | None:
+    """Return what is kept of a step, or of an instance of a loop. Raises NotFoundError: no job."""
+    return engine.jobs.load_steps(ref.job_id, [ref.step]).steps.get(ref.step)
+
+
+def _taker(engine: Engine, session: str) -> Taker | None:
+    try:
+        worker = engine.registry.worker(session)
+    except NotFoundError:
+        return None
+    return Taker(session, worker.name, worker.capabilities)
 
 
 def _behind(engine: Engine, ref: StepRef, attempt: int) -> int:

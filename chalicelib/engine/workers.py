@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.errors import InvalidError, NotFoundError, TemplateError, TooEarlyError
+from chalicelib.domain.job import Job
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import WorkerRecord, WorkerStatus
 from chalicelib.engine.engine import Engine
@@ -29,9 +30,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The answer to a heartbeat: the steps whose jobs were cancelled, to be stopped."""
+    """Steps to be stopped, since their jobs are over; `killed` are those of them without grace."""
 
     cancelled: tuple[StepRef, ...] = ()
+    killed: tuple[StepRef, ...] = ()
 
 
 def register(engine: Engine, hello: Hello) -> WorkerRecord:
@@ -67,10 +69,18 @@ def heartbeat(engine: Engine, worker_id: str, running: Sequence[StepRef] | None)
         NotFoundError: no such session.
     """
     engine.registry.heartbeat(worker_id, engine.clock.now(), running)
-    held = running or ()
-    jobs = dict.fromkeys(ref.job_id for ref in held)
-    ended = {job_id for job_id in jobs if _has_ended(engine, job_id)}
-    return Orders(tuple(ref for ref in held if ref.job_id in ended))
+    return orders(engine, running or ())
+
+
+def orders(engine: Engine, running: Sequence[StepRef]) -> Orders:
+    """Say which of these steps must stop. One read for each job, and no write."""
+    jobs = {job_id: _look(engine, job_id) for job_id in dict.fromkeys(r.job_id for r in running)}
+    ended = {job_id for job_id, job in jobs.items() if job is None or job.status.is_terminal}
+    killed = {job_id for job_id, job in jobs.items() if job is not None and job.killed}
+    return Orders(
+        tuple(ref for ref in running if ref.job_id in ended),
+        tuple(ref for ref in running if ref.job_id in ended & killed),
+    )
 
 
 def sign_off(engine: Engine, worker_id: str) -> None:
@@ -97,8 +107,8 @@ def take(engine: Engine, received: Received, session: str, worker: str) -> Assig
     return assignment
 
 
-def _has_ended(engine: Engine, job_id: str) -> bool:
+def _look(engine: Engine, job_id: str) -> Job | None:
     try:
-        return engine.jobs.get(job_id).status.is_terminal
+        return engine.jobs.get(job_id)
     except NotFoundError:
-        return True
+        return None

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from chalicelib.runner.processes import StepProcesses
+from chalicelib.runner.processes import StepProcesses, living
 from chalicelib.runner.spawn import Command, spawn
 from chalicelib.runner.spec import DRAIN_S, GRACE_S, Cancel, StreamName
 
@@ -65,8 +65,9 @@ def run_process(command: Command, limits: Limits, on_data: OnData) -> Exit:
     """
     if limits.cancel.is_set():
         return Exit(None, StopReason.CANCELLED)
+    older = living()
     popen = spawn(command)
-    processes = StepProcesses(popen.pid, command.marker)
+    processes = StepProcesses(popen.pid, command.marker, older)
     try:
         stopped = _Watch(popen, processes, limits, on_data).until_end()
     except BaseException:

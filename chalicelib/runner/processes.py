@@ -16,14 +16,29 @@ from pathlib import Path
 _PROC = Path("/proc")
 _ROUNDS = 20
 _ROUND_S = 0.005
+# Within this time no number of a process that ended is given out again.
+_NUMBERS_LAST_S = 2.0
+
+
+def living() -> frozenset[int]:
+    """Return the numbers of all processes; none where there is no /proc."""
+    if not _PROC.is_dir():
+        return frozenset()
+    with os.scandir(_PROC) as entries:
+        return frozenset(int(entry.name) for entry in entries if entry.name.isdigit())
 
 
 class StepProcesses:
-    """The processes of one step: session `leader`, or `marker` in the environment."""
+    """The processes of one step: session `leader`, or `marker` in the environment.
 
-    def __init__(self, leader: int, marker: str) -> None:
+    `older` are those that lived before it began: a short step need not look at them.
+    """
+
+    def __init__(self, leader: int, marker: str, older: frozenset[int] = frozenset()) -> None:
         self._leader = leader
         self._marker = marker.encode()
+        self._older = older
+        self._began = time.monotonic()
 
     def signal(self, number: signal.Signals) -> int:
         """Send the signal to all of them and return how many others than the leader were found."""
@@ -46,11 +61,8 @@ class StepProcesses:
 
     def others(self) -> Iterator[int]:
         """Yield the living processes of the step but its leader; none where there is no /proc."""
-        if not _PROC.is_dir():
-            return
-        with os.scandir(_PROC) as entries:
-            pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
-        yield from filter(self._owns, pids)
+        is_short = time.monotonic() - self._began < _NUMBERS_LAST_S
+        yield from filter(self._owns, sorted(living() - self._older if is_short else living()))
 
     def _owns(self, pid: int) -> bool:
         if pid in (self._leader, os.getpid()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 
 class OwnWorker:
     """Speaks the whole protocol: attempt, lease, line numbers, what it runs."""
@@ -34,7 +36,8 @@ class PlainWorker(OwnWorker):
     def claim(self):
         claimed = self.world.claim(self.worker_id)
         if claimed["job_id"]:
-            path = f"/worker/jobs/{claimed['job_id']}/steps/{claimed['step_name']}/start"
+            step = quote(claimed["step_name"], safe="")
+            path = f"/worker/jobs/{claimed['job_id']}/steps/{step}/start"
             answer = self.world.post(path, {"worker_id": self.worker_id})
             assert answer.json_body == {"status": "ok"}
         return claimed

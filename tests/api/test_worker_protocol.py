@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from chalicelib.domain.lifecycle import StepStatus
+from chalicelib.engine.advance import cancel
 from chalicelib.engine.recovery import sweep
 from tests.api.remote_workers import OwnWorker, PlainWorker
 from tests.api.world import problem_in
@@ -31,6 +33,22 @@ NULLS = {
 }
 
 
+EACH = """
+actions:
+  say: {type: script, script: echo}
+tasks:
+  each:
+    flow:
+      only: {action: say, for_each: [a, b]}
+"""
+
+
+def looped(world):
+    """Create a job of one loop with two instances; return its id."""
+    assert world.publish("loops", EACH).ok
+    return world.execute("each", ws="loops")
+
+
 @pytest.fixture(params=[OwnWorker, PlainWorker])
 def worker(request, world):
     return request.param(world)
@@ -44,7 +62,8 @@ def test_a_whole_job_is_run_over_http(world, worker):
         line = {"ts": AT, "stream": "stdout", "line": f"in {step}"}
         assert worker.log(claimed, [line]).json_body == {"status": "ok"}
         output = {"id": "b-7"} if step == "build" else None
-        assert worker.complete(claimed, output=output, exit_code=0).json_body == {"status": "ok"}
+        answer = worker.complete(claimed, output=output, exit_code=0)
+        assert answer.json_body == {"status": "ok", "next": None}
         done.append((step, claimed["action_spec"]["script"]))
     assert done[0] == ("build", "echo 1.2")
     assert sorted(done[1:]) == [("check", "echo b-7"), ("pack", "echo box")]
@@ -199,6 +218,76 @@ def test_a_report_of_what_never_began_is_fenced_or_not_found(world, body):
         problem_in(answer, 409, "fenced")
     answer = world.post(f"/worker/jobs/{uuid4()}/steps/only/complete", body)
     problem_in(answer, 404, "not-found")
+
+
+def test_with_a_report_the_next_step_may_be_asked_for(world):
+    worker = OwnWorker(world)
+    job_id = world.execute()
+    answer = worker.complete(worker.claim(), output={"id": "b-7"}, next=True).json_body
+    claimed = answer["next"]
+    assert (answer["status"], claimed["job_id"], claimed["step_name"]) == ("ok", job_id, "check")
+    assert claimed["action_spec"]["script"] == "echo b-7"
+    assert set(claimed) == set(NULLS)
+    # Of two that became ready the other goes by the queue.
+    assert worker.claim()["step_name"] == "pack"
+    assert worker.complete(claimed, next=True).json_body == {"status": "ok", "next": None}
+
+
+def test_without_a_session_no_next_step_is_given(world):
+    world.execute()
+    claimed = PlainWorker(world).claim()
+    answer = world.complete(claimed, output={"id": 1}, next=True)
+    assert answer.json_body == {"status": "ok", "next": None}
+    assert world.claim(world.worker())["step_name"] in ("check", "pack")
+
+
+def test_orders_name_what_must_stop_and_what_is_to_be_killed(world):
+    worker = OwnWorker(world)
+    job_id = world.execute("one")
+    worker.claim()
+    named = [{"job_id": job_id, "step_name": "only"}]
+    body = {"worker_id": worker.worker_id, "running": named}
+    nothing = {"status": "ok", "cancelled": [], "killed": [], "drain": False}
+    assert world.post("/worker/orders", body).json_body == nothing
+    cancel(world.engine, job_id)
+    assert world.post("/worker/orders", body).json_body == {**nothing, "cancelled": named}
+    cancel(world.engine, job_id, killed=True)
+    both = {**nothing, "cancelled": named, "killed": named}
+    assert world.post("/worker/orders", body).json_body == both
+    assert world.post("/worker/heartbeat", body).json_body == both
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"worker_id": "seven", "running": []}, {"worker_id": str(uuid4())}]
+)
+def test_a_question_for_orders_names_the_session_and_what_runs(world, body):
+    problem_in(world.post("/worker/orders", body), 400, "invalid")
+
+
+def test_instances_of_a_loop_are_run_over_http(world, worker):
+    job_id = looped(world)
+    done = []
+    while (claimed := worker.claim())["job_id"]:
+        line = {"ts": AT, "stream": "stdout", "line": f"in {claimed['step_name']}"}
+        assert worker.log(claimed, [line]).status_code == 200
+        assert worker.complete(claimed, output=1).status_code == 200
+        done.append(claimed["step_name"])
+    assert sorted(done) == ["only[0]", "only[1]"]
+    assert world.get(f"/api/jobs/{job_id}").json_body["status"] == "completed"
+    logs = world.get(f"/api/jobs/{job_id}/logs").json_body["logs"]
+    assert all(f"in {step}" in logs for step in done)
+
+
+@pytest.mark.parametrize("step", ["only[0]", "only%5B0%5D"])
+def test_an_instance_is_found_whether_or_not_its_brackets_are_encoded(world, step):
+    looped(world)
+    claimed = world.claim(session := world.worker())
+    assert claimed["step_name"] == "only[0]"
+    path = f"/worker/jobs/{claimed['job_id']}/steps/{step}"
+    assert world.post(f"{path}/start", {"worker_id": session}).status_code == 200
+    assert world.post(f"{path}/complete", {"output": 1}).status_code == 200
+    record = world.engine.jobs.load_steps(claimed["job_id"], ["only[0]"]).steps["only[0]"]
+    assert record.status is StepStatus.COMPLETED
 
 
 def test_a_cancelled_step_is_reported_as_such(world, worker):

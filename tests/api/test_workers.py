@@ -73,6 +73,7 @@ def test_a_heartbeat_answers_with_what_was_cancelled(world):
     assert answer.json_body == {
         "status": "ok",
         "cancelled": [{"job_id": stopped, "step_name": "only"}],
+        "killed": [],
         "drain": False,
     }
     for job_id, cancelled in ((kept, False), (stopped, True)):

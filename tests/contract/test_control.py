@@ -1,7 +1,9 @@
 """What a worker may rely on, however it reaches the engine: in its own process, or over HTTP."""
 
 import importlib
+import json
 import threading
+import time
 from io import BytesIO
 from tarfile import TarFile
 
@@ -26,6 +28,8 @@ from chalicelib.settings import access
 from chalicelib.workspaces.publish import publish
 from infra.local.frontdoor import FrontDoor
 from tests.fakes.clock import NOON
+from tests.fakes.runner import eventually, is_alive
+from tests.fakes.worker import a_worker, at_work
 from workers.control import Orders
 from workers.control_direct import DirectControl
 from workers.control_http import HttpControl
@@ -64,6 +68,9 @@ tasks:
   three:
     flow:
       first: {action: file}
+  each:
+    flow:
+      first: {action: say, for_each: [a, b], sequential: true, input: {word: "{{ each.item }}"}}
 """
 FILES = {
     ".workflows/flow.yaml": SourceFile(WORKFLOW.encode()),
@@ -102,7 +109,7 @@ def connect(request, engine, monkeypatch):
         yield connected
     finally:
         for control in made:
-            control._http.clear()
+            control.close()
         access.cache_clear()
         door.shutdown()
         thread.join()
@@ -112,7 +119,7 @@ def connect(request, engine, monkeypatch):
 def test_over_http_the_token_is_asked_for(connect):
     control = connect()
     if isinstance(control, HttpControl):
-        control._headers = {}
+        control._client._headers = {}
         with pytest.raises(UnauthenticatedError):
             control.heartbeat(())
 
@@ -168,6 +175,38 @@ def test_a_heartbeat_brings_the_steps_whose_job_was_cancelled(engine, control):
     cancel(engine, ended)
     assert control.heartbeat(refs).cancelled == (StepRef(ended, "first"),)
     assert engine.jobs.get(kept).status is JobStatus.RUNNING
+
+
+def test_orders_name_the_steps_whose_job_is_over_and_those_to_be_killed(engine, control):
+    kept, ended, killed = a_job(engine), a_job(engine), a_job(engine)
+    refs = [taken(control).hold.ref for _ in range(3)]
+    assert control.orders(refs) == Orders()
+    cancel(engine, ended)
+    cancel(engine, killed, killed=True)
+    expected = Orders(
+        tuple(ref for ref in refs if ref.job_id != kept), (StepRef(killed, "first"),)
+    )
+    assert control.orders(refs) == control.heartbeat(refs) == expected
+
+
+def test_a_cancelled_job_that_is_killed_later_is_ordered_to_be_killed(engine, control):
+    job_id = a_job(engine)
+    ref = taken(control).hold.ref
+    cancel(engine, job_id)
+    assert control.orders([ref]) == Orders((ref,))
+    cancel(engine, job_id, killed=True)
+    assert control.orders([ref]) == Orders((ref,), (ref,))
+
+
+def test_asking_for_orders_leaves_the_session_as_it_is(engine, control):
+    before = engine.registry.worker(control.session)
+    control.orders([StepRef(a_job(engine), "first")])
+    assert engine.registry.worker(control.session) == before
+
+
+def test_a_step_of_a_job_that_is_gone_is_to_stop(control):
+    ref = StepRef("01a00000-0000-7000-8000-000000000000", "first")
+    assert control.orders([ref]) == Orders((ref,))
 
 
 def test_a_heartbeat_of_a_session_that_is_not_known_says_so(control):
@@ -293,17 +332,114 @@ def test_an_end_of_somebody_else_s_attempt_is_fenced_off(engine, control, change
     assert record(engine, job_id).status is StepStatus.RUNNING
 
 
-def test_after_an_end_the_next_step_comes_with_it_or_by_an_offer(engine, control):
-    a_job(engine, "two")
+def test_with_leave_to_go_on_the_next_step_comes_with_the_end_of_the_one_before(engine, control):
+    job_id = a_job(engine, "two")
     following = control.complete(taken(control).hold, Outcome(output={"word": "b"}), go_on=True)
-    following = following or taken(control)
     assert (following.hold.ref.step, following.rendered.script) == ("second", "echo b")
+    held = record(engine, job_id, "second")
+    assert (held.session, held.lease) == (control.session, following.hold.lease)
+    assert taken(control) is None
+    assert control.complete(following.hold, Outcome(), go_on=True) is None
+    assert engine.jobs.get(job_id).status is JobStatus.COMPLETED
+
+
+def test_a_next_step_whose_templates_fail_does_not_come_and_has_failed(engine, control):
+    job_id = a_job(engine, "two")
+    assert control.complete(taken(control).hold, Outcome(output={}), go_on=True) is None
+    assert record(engine, job_id, "second").status is StepStatus.FAILED
+    assert engine.jobs.get(job_id).status is JobStatus.FAILED
+
+
+def test_a_session_that_is_not_known_reports_and_gets_no_next_step(engine, control):
+    job_id = a_job(engine, "two")
+    hold = taken(control).hold
+    control._session = "01a00000-0000-7000-8000-000000000000"
+    if isinstance(control, HttpControl):
+        assert control.complete(hold, Outcome(output={"word": "b"}), go_on=True) is None
+        assert record(engine, job_id).status is StepStatus.COMPLETED
+
+
+def test_instances_of_a_loop_are_claimed_logged_stopped_and_reported(engine, control):
+    job_id = a_job(engine, "each")
+    got = taken(control)
+    assert (got.hold.ref, got.rendered.script) == (StepRef(job_id, "first[0]"), "echo a")
+    control.append(got.hold, 1, [LogLine(NOON, "stdout", "first[0]", "one")])
+    assert [*read_log(engine, job_id, "first[0]")] == [
+        LogLine(NOON, "stdout", "first[0]", "one").to_json()
+    ]
+    control.heartbeat([got.hold.ref])
+    got = control.complete(got.hold, Outcome(output=1), go_on=True)
+    assert (got.hold.ref.step, got.rendered.script) == ("first[1]", "echo b")
+    cancel(engine, job_id)
+    assert control.orders([got.hold.ref]).cancelled == (got.hold.ref,)
+    control.complete(got.hold, Outcome(error="Cancelled", cancelled=True), go_on=True)
+    found = engine.jobs.load_steps(job_id, ["first[0]", "first[1]"]).steps
+    assert [one.status for one in found.values()] == [StepStatus.COMPLETED, StepStatus.CANCELLED]
 
 
 def test_without_leave_to_go_on_nothing_comes_with_an_end(engine, control):
     a_job(engine, "two")
     assert control.complete(taken(control).hold, Outcome(output={"word": "b"})) is None
     assert taken(control).hold.ref.step == "second"
+
+
+class Worst:
+    """The given control; `asked` is set when a question for orders was just answered."""
+
+    def __init__(self, control):
+        self._control = control
+        self.asked = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._control, name)
+
+    def orders(self, running):
+        orders = self._control.orders(running)
+        self.asked.set()
+        return orders
+
+
+# Neither the script nor its grandchild in a session of its own heeds TERM.
+STUBBORN = """
+trap '' TERM
+setsid sh -c "trap '' TERM; echo \\$\\$ > {{ input.folder }}/pid; while :; do sleep 1; done" &
+while :; do sleep 1; done
+"""
+STUBBORN_FLOW = f"""
+actions:
+  cling: {{type: script, script: {json.dumps(STUBBORN)}, input: {{folder: {{type: string}}}}}}
+tasks:
+  cling:
+    input: {{folder: {{type: string}}}}
+    flow:
+      first: {{action: cling, input: {{folder: "{{{{ input.folder }}}}"}}}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("killed", "within_s"), [(False, 15), (True, 5)])
+def test_the_longest_that_a_cancelled_step_may_take_to_end(
+    engine, connect, tmp_path, killed, within_s
+):
+    tree = WorkspaceTree({"flow.yaml": SourceFile(STUBBORN_FLOW.encode())})
+    assert publish(engine, "stubborn", tree).ok
+    given = {"folder": str(tmp_path)}
+    job_id = create(engine, JobRequest(workspace="stubborn", task="cling", input=given)).job_id
+    pid = tmp_path / "pid"
+    worst = Worst(connect())
+    # The figures are the real ones: heartbeats each 20 s, orders each 3 s, a grace of 10 s.
+    with at_work(a_worker(worst, tmp_path)):
+        assert eventually(lambda: pid.exists() and pid.read_text().endswith("\n"))
+        worst.asked.clear()
+        assert worst.asked.wait(10)
+        began = time.monotonic()
+        cancel(engine, job_id, killed=killed)
+        assert eventually(lambda: record(engine, job_id).completed_at is not None, within_s)
+        took_s = time.monotonic() - began
+    assert record(engine, job_id).status is StepStatus.CANCELLED
+    assert not is_alive(int(pid.read_text()))
+    # It was the worst case: the order came late, and the grace was used up unless it was waived.
+    assert took_s > (2.5 if killed else 12.5)
 
 
 def test_a_revision_s_files_come_as_they_were_published(engine, control):

@@ -54,10 +54,11 @@ class FakeControl:
     def __init__(self, *, offers_are_claims=False, heartbeat_s=0.01):
         self.offers_are_claims = offers_are_claims
         self.heartbeat_s = heartbeat_s
-        self.orders = Orders()
+        self.given = Orders()
         self.faults = defaultdict(list)
         self.hellos = []
         self.beats = []
+        self.questions = []
         self.asked = []
         self.chunks = []
         self.completed = []
@@ -79,7 +80,12 @@ class FakeControl:
     def heartbeat(self, running):
         self._fail("heartbeat")
         self.beats.append(tuple(running))
-        return self.orders
+        return self.given
+
+    def orders(self, running):
+        self._fail("orders")
+        self.questions.append(tuple(running))
+        return self.given
 
     def offers(self, pool, wait_s, limit):
         with self._lock:

@@ -1,6 +1,5 @@
 """Going on with the next step without asking the queue: what is kept back, and what never is."""
 
-import threading
 from dataclasses import replace
 
 import pytest
@@ -10,12 +9,13 @@ from chalicelib.domain.errors import UnavailableError
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
 from chalicelib.domain.sources import SourceFile, WorkspaceTree
 from chalicelib.domain.values import StepRef
+from chalicelib.engine.advance import cancel
+from chalicelib.engine.chaining import KeepingQueue
 from chalicelib.engine.jobs import JobRequest, create
 from chalicelib.engine.ports import Message
 from chalicelib.engine.steps import Outcome
 from chalicelib.engine.workers import Hello
 from chalicelib.workspaces.publish import publish
-from workers.chaining import ChainingQueue
 from workers.control_direct import DirectControl
 
 ONE, TWO, THREE = (Message(StepRef("job-1", name), 1) for name in ("one", "two", "three"))
@@ -38,9 +38,13 @@ tasks:
 class RememberingQueue:
     def __init__(self, queue=None):
         self.sent = []
+        self.faults = 0
         self._queue = queue
 
     def send(self, pool, messages):
+        if self.faults:
+            self.faults -= 1
+            raise UnavailableError("throttled")
         self.sent += [message for message, _ in messages]
         if self._queue:
             self._queue.send(pool, messages)
@@ -97,25 +101,13 @@ def begun(engine, control, task):
 
 def test_the_first_message_that_may_go_at_once_is_kept_and_the_rest_is_sent():
     inner = RememberingQueue()
-    queue = ChainingQueue(inner)
-    with queue.keeping(["script"]) as kept:
-        queue.send("gpu", [(ONE, 0)])
-        queue.send("script", [(ONE, 30), (TWO, 0), (THREE, 0)])
-        queue.send("script", [(ONE, 0)])
-    assert (kept.pool, kept.message) == ("script", TWO)
+    queue = KeepingQueue(inner, ["script"])
+    queue.send("gpu", [(ONE, 0)])
+    queue.send("script", [(ONE, 30), (TWO, 0), (THREE, 0)])
+    queue.send("script", [(ONE, 0)])
+    assert queue.take_kept() == ("script", TWO)
+    assert queue.take_kept() is None
     assert inner.sent == [ONE, ONE, THREE, ONE]
-
-
-def test_other_threads_and_later_messages_are_not_held_up():
-    inner = RememberingQueue()
-    queue = ChainingQueue(inner)
-    with queue.keeping(["script"]) as kept:
-        other = threading.Thread(target=queue.send, args=("script", [(ONE, 0)]))
-        other.start()
-        other.join()
-    queue.send("script", [(TWO, 0)])
-    assert kept.message is None
-    assert inner.sent == [ONE, TWO]
 
 
 def test_of_two_steps_that_became_ready_one_comes_along_and_the_other_is_sent(engine, control):
@@ -131,6 +123,34 @@ def test_a_step_that_cannot_be_claimed_now_takes_the_way_through_the_queue(engin
     engine.jobs.faults = 1
     assert control.complete(hold, Outcome(), go_on=True) is None
     assert sorted(message.ref.step for message in engine.queue.sent) == ["left", "right"]
+
+
+def test_a_step_is_handed_back_when_its_forerunner_s_report_does_not_go_through(
+    engine, control
+):
+    job_id, hold = begun(engine, control, "fan")
+    engine.queue.faults = 1
+    with pytest.raises(UnavailableError):
+        control.complete(hold, Outcome(), go_on=True)
+    assert engine.jobs.load(job_id).steps["left"].status == "ready"
+    following = control.complete(hold, Outcome(), go_on=True)
+    assert following.hold.ref == StepRef(job_id, "left")
+    assert [message.ref.step for message in engine.queue.sent] == ["right"]
+
+
+def test_nothing_comes_along_behind_a_step_that_the_cancellation_reached_first(engine, control):
+    job_id, hold = begun(engine, control, "fan")
+    cancel(engine, job_id)
+    assert control.complete(hold, Outcome(), go_on=True) is None
+    assert set(engine.jobs.load(job_id).steps) == {hold.ref.step}
+
+
+def test_a_step_of_a_paused_job_that_came_along_is_handed_back(engine, control):
+    job_id, hold = begun(engine, control, "fan")
+    engine.jobs.pause(job_id, paused=True)
+    assert control.complete(hold, Outcome(), go_on=True) is None
+    assert engine.jobs.load(job_id).steps["left"].status == "ready"
+    assert engine.queue.sent == []
 
 
 def test_a_following_step_whose_templates_fail_ends_the_job(engine, control):

@@ -149,6 +149,40 @@ def test_a_report_is_repeated_until_it_is_answered(server, control):
     }
 
 
+def test_the_next_step_comes_with_the_answer_to_a_report(server, control):
+    server.answer(Answer(body={"status": "ok", "next": CLAIM}))
+    following = control.complete(HOLD, Outcome(), go_on=True)
+    assert (following.hold, following.task) == (HOLD, "ship")
+    assert server.asked[0].body["next"] is True
+
+
+@pytest.mark.parametrize("answer", [{"status": "ok"}, {"status": "ok", "next": None}])
+def test_a_server_that_gives_no_next_step_has_taken_the_report(server, control, answer):
+    server.answer(Answer(body=answer))
+    assert control.complete(HOLD, Outcome(), go_on=True) is None
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("lost", [Answer(hang_up=True), Answer(503)])
+def test_a_report_whose_answer_was_lost_is_repeated_without_asking_for_work(server, control, lost):
+    server.answer(lost, Answer(body={"status": "ok", "next": CLAIM}))
+    assert control.complete(HOLD, Outcome(), go_on=True) is None
+    assert ["next" in body for body in server.bodies()] == [True, False]
+
+
+def test_a_next_step_that_makes_no_sense_is_reported_as_failed(server, control):
+    odd = CLAIM | {"step_name": "after", "action_spec": {"language": "cobol"}}
+    server.answer(Answer(body={"status": "ok", "next": odd}))
+    assert control.complete(HOLD, Outcome(), go_on=True) is None
+    assert server.asked[-1].path == "/worker/jobs/job-1/steps/after/complete"
+    assert "cobol" in server.asked[-1].body["error"]
+
+
+def test_the_brackets_of_an_instance_are_encoded_in_paths(server, control):
+    control.complete(Hold(StepRef("job-1", "build[3]"), 1, "lease-1"), Outcome())
+    assert server.asked[0].path == "/worker/jobs/job-1/steps/build%5B3%5D/complete"
+
+
 def test_a_server_that_stays_away_is_unavailable(server, control):
     server.answer(*[Answer(503, {"error": "come back later"})] * 4)
     with pytest.raises(UnavailableError, match="come back later"):
@@ -190,6 +224,35 @@ def test_a_heartbeat_says_what_runs_and_brings_orders(server, control):
     orders = control.heartbeat([StepRef("job-1", "build")])
     assert orders == Orders((StepRef("job-1", "build"),), drain=True)
     assert server.bodies() == [{"worker_id": "w-1", "running": cancelled}]
+
+
+def test_orders_are_asked_for_by_what_runs(server, control):
+    named = [{"job_id": "job-1", "step_name": "build[3]"}]
+    server.answer(Answer(body={"cancelled": named, "killed": named, "drain": False}))
+    ref = StepRef("job-1", "build[3]")
+    assert control.orders([ref]) == Orders((ref,), (ref,))
+    assert server.asked[0].path == "/worker/orders"
+    assert server.bodies() == [{"worker_id": "w-1", "running": named}]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_an_older_server_is_asked_for_each_job(server, control, status):
+    cancelled = {"cancelled": True}
+    server.answer(Answer(status), Answer(body=cancelled), Answer(body={"cancelled": False}))
+    first, second, other = (
+        StepRef("job-1", "build"),
+        StepRef("job-1", "pack"),
+        StepRef("job-2", "build"),
+    )
+    assert control.orders([first, second, other]) == Orders((first, second))
+    server.answer(Answer(body={"cancelled": False}))
+    assert control.orders([first]) == Orders()
+    assert [one.path for one in server.asked] == [
+        "/worker/orders",
+        "/worker/jobs/job-1/cancelled",
+        "/worker/jobs/job-2/cancelled",
+        "/worker/jobs/job-1/cancelled",
+    ]
 
 
 def test_log_lines_carry_their_place_in_the_attempt(server, control):

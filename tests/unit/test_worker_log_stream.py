@@ -1,6 +1,7 @@
 """A step's log on its way: in order, whole, and never in the step's way."""
 
 import threading
+import time
 from itertools import accumulate
 
 import pytest
@@ -144,6 +145,45 @@ def test_the_worker_s_end_bounds_the_wait_for_the_engine():
     write(stream, "one")
     ending.begin(0.05)
     assert not stream.close()
+
+
+def test_a_log_that_is_given_up_holds_nobody_up_though_its_chunk_hangs():
+    engine = Engine()
+    engine.gate.clear()
+    stream = engine.stream(flush_s=3600, chunk_lines=1)
+    write(stream, "one", "two")
+    stream.give_up_at(time.monotonic() + 0.05)
+    stream.give_up_at(time.monotonic() + 3600)
+    began = time.monotonic()
+    assert not stream.close()
+    assert time.monotonic() - began < 2
+    engine.gate.set()
+    # The chunk that was under way arrives; none follows.
+    assert eventually(lambda: engine.chunks == [(1, ["one"])])
+    assert eventually(lambda: not stream._is_sending)
+    assert engine.lines() == ["one"]
+
+
+def test_giving_up_ends_a_close_that_waits_already():
+    engine = Engine(*[UnavailableError("away")] * 1000)
+    stream = engine.stream(flush_s=3600)
+    write(stream, "one")
+    closed = []
+    closer = threading.Thread(target=lambda: closed.append(stream.close()))
+    closer.start()
+    assert eventually(lambda: len(engine.faults) < 1000)
+    stream.give_up_at(time.monotonic())
+    closer.join(5)
+    assert closed == [False]
+
+
+def test_a_log_that_is_taken_in_time_is_whole_though_it_was_to_be_given_up():
+    engine = Engine()
+    stream = engine.stream()
+    write(stream, "one")
+    stream.give_up_at(time.monotonic() + 3600)
+    assert stream.close()
+    assert engine.lines() == ["one"]
 
 
 def test_a_log_that_is_another_s_is_dropped_and_said_once():

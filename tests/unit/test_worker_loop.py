@@ -18,6 +18,12 @@ from tests.fakes.worker import FakeControl, a_worker, an_assignment, at_work
 from workers.control import Orders
 
 AWAY = UnavailableError("away")
+# Says that TERM came, and goes on; writes `{}/build.runs` once the trap stands.
+STUBBORN = """
+trap 'echo TERM came' TERM
+touch {}/build.runs
+while :; do sleep 300 & wait; done
+"""
 
 
 @pytest.fixture
@@ -111,11 +117,67 @@ def test_an_order_to_cancel_ends_the_step_and_its_grandchildren(control, tmp_pat
         assert eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
         grandchild = int((tmp_path / "pid").read_text())
         assert is_alive(grandchild)
-        control.orders = Orders((StepRef("job-1", "build"),))
+        control.given = Orders((StepRef("job-1", "build"),))
         assert eventually(lambda: "build" in control.outcomes())
     assert not is_alive(grandchild)
     assert control.outcomes()["build"].cancelled
     assert not control.outcomes()["other"].cancelled
+
+
+def test_an_order_is_obeyed_long_before_the_next_heartbeat(tmp_path):
+    control = FakeControl(heartbeat_s=3600)
+    control.put(a_gated(tmp_path))
+    with at_work(a_worker(control, tmp_path, orders_s=0.02)):
+        assert runs(tmp_path)
+        control.given = Orders((StepRef("job-1", "build"),))
+        assert eventually(lambda: control.completed)
+    assert control.outcomes()["build"].cancelled
+    assert control.beats == []
+
+
+def test_an_order_to_kill_gives_no_grace(tmp_path):
+    control = FakeControl(heartbeat_s=3600)
+    control.put(an_assignment(STUBBORN.format(tmp_path)))
+    with at_work(a_worker(control, tmp_path, orders_s=0.02)):
+        assert runs(tmp_path)
+        control.given = Orders((StepRef("job-1", "build"),), (StepRef("job-1", "build"),))
+        assert eventually(lambda: control.completed)
+    assert control.outcomes()["build"].cancelled
+    assert "TERM came" not in control.texts()
+
+
+def test_an_order_to_kill_cuts_the_grace_of_an_earlier_one_short(tmp_path):
+    control = FakeControl(heartbeat_s=3600)
+    control.put(an_assignment(STUBBORN.format(tmp_path)))
+    with at_work(a_worker(control, tmp_path, orders_s=0.02)):
+        assert runs(tmp_path)
+        control.given = Orders((StepRef("job-1", "build"),))
+        assert eventually(lambda: "TERM came" in control.texts())
+        assert control.completed == []
+        control.given = Orders((StepRef("job-1", "build"),), (StepRef("job-1", "build"),))
+        assert eventually(lambda: control.completed)
+    assert control.outcomes()["build"].cancelled
+
+
+def test_orders_are_asked_for_only_while_something_runs(tmp_path):
+    control = FakeControl()
+    with at_work(a_worker(control, tmp_path, orders_s=0.001)):
+        assert eventually(lambda: len(control.beats) > 5)
+        assert control.questions == []
+        control.put(a_gated(tmp_path))
+        assert eventually(lambda: (StepRef("job-1", "build"),) in control.questions)
+        open_gate(tmp_path)
+
+
+def test_a_question_for_orders_that_is_not_answered_is_asked_again(tmp_path):
+    control = FakeControl(heartbeat_s=3600)
+    control.faults["orders"] = [AWAY, NotFoundError("no such route")]
+    control.put(a_gated(tmp_path))
+    with at_work(a_worker(control, tmp_path, orders_s=0.001)):
+        assert runs(tmp_path)
+        control.given = Orders((StepRef("job-1", "build"),))
+        assert eventually(lambda: control.completed)
+    assert control.faults["orders"] == []
 
 
 def test_after_a_stop_running_steps_end_and_nothing_new_begins(control, tmp_path):
@@ -193,7 +255,7 @@ def test_an_order_to_drain_ends_the_worker_after_its_steps(control, tmp_path):
     control.put(a_gated(tmp_path))
     with at_work(a_worker(control, tmp_path, grace_s=0)) as thread:
         assert runs(tmp_path)
-        control.orders = Orders(drain=True)
+        control.given = Orders(drain=True)
         control.beats.clear()
         assert eventually(lambda: len(control.beats) > 3)
         open_gate(tmp_path)
