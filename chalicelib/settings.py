@@ -14,6 +14,11 @@ from chalicelib.domain.errors import UnavailableError
 
 VERSION = "0.1.0"
 
+_UNCLAIMED_S = 600
+_MOST = 10**9
+# The ids of all that hold a place stand in one item, which must stay small.
+_MOST_HOLDERS = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -29,6 +34,10 @@ class Settings:
     region: str
     endpoint_url: str | None
     default_step_timeout_s: int | None
+    default_job_timeout_s: int | None
+    unclaimed_s: int | None
+    workspace_jobs: int | None
+    scaling_pools: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +45,13 @@ class Access:
     """What lets callers in; None where the environment says nothing.
 
     Without `worker_token` the worker routes are open; without `cursor_key` cursors are hashed, not
-    signed.
+    signed. Without `link_key` and `base_url`, where this API is reached, there are no links.
     """
 
     worker_token: str | None
     cursor_key: str | None
+    link_key: str | None = None
+    base_url: str | None = None
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
@@ -55,7 +66,6 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
             "the environment lacks " + ", ".join(missing) + ": start this through the deployed "
             "stack or `./dev up`, or set them as the stack's outputs say"
         )
-    timeout = environ.get("STROEM_DEFAULT_STEP_TIMEOUT_S")
     return Settings(
         jobs_table=environ["STROEM_JOBS_TABLE"],
         registry_table=environ["STROEM_REGISTRY_TABLE"],
@@ -66,8 +76,34 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         pools=tuple(environ.get("STROEM_POOLS", "script").split(",")),
         region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1",
         endpoint_url=environ.get("AWS_ENDPOINT_URL"),
-        default_step_timeout_s=int(timeout) if timeout else None,
+        default_step_timeout_s=_figure(environ, "STROEM_DEFAULT_STEP_TIMEOUT_S"),
+        default_job_timeout_s=_figure(environ, "STROEM_DEFAULT_JOB_TIMEOUT_S"),
+        unclaimed_s=_figure(environ, "STROEM_UNCLAIMED_S", _UNCLAIMED_S),
+        workspace_jobs=_figure(environ, "STROEM_WORKSPACE_JOBS", most=_MOST_HOLDERS),
+        scaling_pools=_names(environ.get("STROEM_SCALING_POOLS", "")),
     )
+
+
+def _figure(
+    environ: Mapping[str, str], name: str, default: int | None = None, most: int = _MOST
+) -> int | None:
+    """Return the number of that name, `default` without one, and None for 0: no limit.
+
+    Raises:
+        UnavailableError: it is no such number.
+    """
+    text = environ.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) > most:
+        raise UnavailableError(
+            f"{name} is {text!r}: set it to a whole number from 0 (no limit) to {most}"
+        )
+    return int(text) or None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in map(str.strip, text.split(",")) if name)
 
 
 @cache
@@ -87,6 +123,8 @@ def access_from(environ: Mapping[str, str]) -> Access:
     return Access(
         worker_token=environ.get("STROEM_WORKER_TOKEN") or None,
         cursor_key=environ.get("STROEM_CURSOR_KEY") or None,
+        link_key=environ.get("STROEM_LINK_KEY") or None,
+        base_url=environ.get("STROEM_BASE_URL") or None,
     )
 
 

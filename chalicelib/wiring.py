@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from chalicelib.auth.links import links_of
 from chalicelib.domain.template import Functions, Renderer
 from chalicelib.engine.engine import Engine, Limits
-from chalicelib.settings import Settings, settings
+from chalicelib.settings import Settings, access, settings
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -75,6 +76,7 @@ def build(config: Settings) -> Engine:
     from chalicelib.store.jobs_table import JobsTable  # noqa: PLC0415
     from chalicelib.store.logs_table import LogsTable  # noqa: PLC0415
     from chalicelib.store.registry_table import RegistryTable  # noqa: PLC0415
+    from chalicelib.store.slots_table import SlotsTable  # noqa: PLC0415
     from chalicelib.workspaces.definitions import StoredDefinitions  # noqa: PLC0415
 
     host = config.endpoint_url
@@ -82,6 +84,7 @@ def build(config: Settings) -> Engine:
     blobs = S3Blobs(config.bucket, _client("s3", config))
     return Engine(
         jobs=JobsTable(config.jobs_table, config.region, host),
+        slots=SlotsTable(config.jobs_table, config.region, host),
         registry=registry,
         logs=LogsTable(config.logs_table, config.region, host),
         blobs=blobs,
@@ -90,7 +93,20 @@ def build(config: Settings) -> Engine:
         ids=SystemIds(),
         definitions=StoredDefinitions(registry, blobs),
         renderer=system_renderer(),
-        limits=Limits(pools=config.pools, default_step_timeout_s=config.default_step_timeout_s),
+        links=links_of(access().link_key, access().base_url),
+        limits=limits_of(config),
+    )
+
+
+def limits_of(config: Settings) -> Limits:
+    """Return the figures of this installation that the settings say."""
+    return Limits(
+        pools=config.pools,
+        scaling_pools=frozenset(config.scaling_pools),
+        default_step_timeout_s=config.default_step_timeout_s,
+        default_job_timeout_s=config.default_job_timeout_s,
+        unclaimed_s=config.unclaimed_s,
+        workspace_jobs=config.workspace_jobs,
     )
 
 

@@ -34,6 +34,72 @@ def step_of(sk: str) -> str:
     return sk.removeprefix(_STEP)
 
 
+LOOP_PREFIX = "LOOP#"
+INSTANCE_PREFIX = "INST#"
+NOTE_PREFIX = "NOTE#"
+
+
+def loop_sk(step: str, group: int) -> str:
+    """Return the sort key of one group of a loop's instances, in the job's partition."""
+    return f"{LOOP_PREFIX}{step}#{group:03d}"
+
+
+def loop_of(sk: str) -> tuple[str, int]:
+    """Return the step and the group that a sort key made by `loop_sk` names."""
+    step, _, group = sk.removeprefix(LOOP_PREFIX).rpartition("#")
+    return step, int(group)
+
+
+def instances_pk(job_id: str, step: str) -> str:
+    """Return the partition of a loop's instances: the job's own must stay small."""
+    return f"{_JOB}{job_id}#{LOOP_PREFIX}{step}"
+
+
+def loop_in(pk: str) -> str:
+    """Return the step that a partition key made by `instances_pk` names. No job's id has a `#`."""
+    return job_of(pk).partition(f"#{LOOP_PREFIX}")[2]
+
+
+def instance_sk(index: int) -> str:
+    """Return the sort key of an instance's record."""
+    return f"{INSTANCE_PREFIX}{index:05d}"
+
+
+def instance_index(sk: str) -> int:
+    """Return the index that a sort key made by `instance_sk` names."""
+    return int(sk.removeprefix(INSTANCE_PREFIX))
+
+
+def note_sk(key: str) -> str:
+    """Return the sort key of something that the engine says about a job once."""
+    return NOTE_PREFIX + key
+
+
+def note_of(sk: str) -> str:
+    """Return the note's key that a sort key made by `note_sk` names."""
+    return sk.removeprefix(NOTE_PREFIX)
+
+
+HOLDERS = "HOLDERS"
+_WAIT = "WAIT#"
+
+
+def slot_pk(key: str) -> str:
+    """Return the partition of a concurrency limit: its holders, and who waits."""
+    return f"SLOT#{key}"
+
+
+def wait_sk(rank: int, since: str, job_id: str) -> str:
+    """Return the sort key of a job that waits: by rank (0 is first), then by time, then by id."""
+    return f"{_WAIT}{rank}#{since}#{job_id}"
+
+
+def wait_of(sk: str) -> tuple[int, str, str]:
+    """Return the rank, the time and the job that a sort key made by `wait_sk` names."""
+    rank, since, job_id = sk.removeprefix(_WAIT).split("#", 2)
+    return int(rank), since, job_id
+
+
 def due_pk(job_id: str) -> str:
     """Return the shard of the `due` index that a job belongs to."""
     return due_shard(crc32(job_id.encode()) % DUE_SHARDS)
@@ -51,11 +117,17 @@ def list_sk(created_at: str, job_id: str) -> str:
 
 WORKSPACES_PK = "WORKSPACES"
 WORKERS_PK = "WORKERS"
+POOLS_PK = "POOLS"
 
 
 def revisions_pk(workspace: str) -> str:
     """Return the partition of a workspace's revisions."""
     return f"WORKSPACE#{workspace}"
+
+
+def paused_pk(workspace: str) -> str:
+    """Return the partition of a workspace's tasks whose triggers are paused."""
+    return f"PAUSED#{workspace}"
 
 
 def log_pk(job_id: str) -> str:
@@ -108,6 +180,16 @@ def output_blob(job_id: str, step: str, attempt: int, lease: str) -> str:
     The lease keeps a stale worker off the accepted one.
     """
     return f"outputs/{job_id}/{step}/{attempt:03d}-{lease}.json"
+
+
+def items_blob(job_id: str, step: str, digest: str) -> str:
+    """Return the key of what a loop goes over; `digest` is that of the whole list."""
+    return f"items/{job_id}/{step}/{digest}.json"
+
+
+def seed_blob(workspace: str, job_id: str) -> str:
+    """Return the key of the records that a re-run takes over."""
+    return f"jobs/{workspace}/{job_id}/seed.json"
 
 
 def chunk_blob(job_id: str, step: str, attempt: int, first: int) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 from pynamodb.attributes import Attribute
 from pynamodb.constants import STRING
 
-from chalicelib.domain.job import PastAttempt
+from chalicelib.domain.job import LoopRun, Parent, PastAttempt, Slot
 from chalicelib.domain.logs import stamp
 from chalicelib.domain.values import BlobRef, Payload, StepRef
+from chalicelib.domain.workflow import OnLimit
 
 
 def parsed(text: str) -> datetime:
@@ -54,15 +55,50 @@ class PayloadAttribute(Attribute[Payload]):
     attr_type = STRING
 
     def serialize(self, value: Payload) -> str:
-        if value.ref is None:
-            return dumped({"value": value.inline})
-        return dumped({"ref": [value.ref.key, value.ref.size, value.ref.sha256]})
+        return dumped(_payload(value))
 
     def deserialize(self, value: str) -> Payload:
-        body = json.loads(value)
-        if "ref" in body:
-            return Payload(ref=BlobRef(*body["ref"]))
-        return Payload(inline=body["value"])
+        return _payload_of(json.loads(value))
+
+
+class LoopAttribute(Attribute[LoopRun]):
+    """`[total, items]` of a loop, the items as a payload. `sent` is not in it: that changes."""
+
+    attr_type = STRING
+
+    def serialize(self, value: LoopRun) -> str:
+        return dumped([value.total, _payload(value.items)])
+
+    def deserialize(self, value: str) -> LoopRun:
+        total, items = json.loads(value)
+        return LoopRun(total, _payload_of(items))
+
+
+class ParentAttribute(Attribute[Parent]):
+    """`[job, step, attempt]` that a sub-job stands for."""
+
+    attr_type = STRING
+
+    def serialize(self, value: Parent) -> str:
+        return dumped([value.ref.job_id, value.ref.step, value.attempt])
+
+    def deserialize(self, value: str) -> Parent:
+        job_id, step, attempt = json.loads(value)
+        return Parent(StepRef(job_id, step), attempt)
+
+
+class SlotsAttribute(Attribute[tuple[Slot, ...]]):
+    """`[key, limit, on_limit]` of each place that a job needs, in order."""
+
+    attr_type = STRING
+
+    def serialize(self, value: tuple[Slot, ...]) -> str:
+        return dumped([[slot.key, slot.limit, slot.on_limit.value] for slot in value])
+
+    def deserialize(self, value: str) -> tuple[Slot, ...]:
+        return tuple(
+            Slot(key, limit, OnLimit(on_limit)) for key, limit, on_limit in json.loads(value)
+        )
 
 
 class TextsAttribute(Attribute[tuple[str, ...]]):
@@ -92,15 +128,28 @@ class StepRefsAttribute(Attribute[tuple[StepRef, ...]]):
 def dump_past(past: PastAttempt) -> str:
     """Return one entry of a step's history."""
     started = None if past.started_at is None else stamp(past.started_at)
-    return dumped([past.attempt, past.error, started, stamp(past.failed_at)])
+    return dumped([past.attempt, past.error, started, stamp(past.failed_at), past.child])
 
 
 def load_past(text: str) -> PastAttempt:
-    """Return what `dump_past` was given."""
-    attempt, error, started, failed = json.loads(text)
+    """Return what `dump_past` was given; one of an earlier version has no `child`."""
+    attempt, error, started, failed, *child = json.loads(text)
     return PastAttempt(
         attempt=attempt,
         error=error,
         started_at=None if started is None else parsed(started),
         failed_at=parsed(failed),
+        child=child[0] if child else None,
     )
+
+
+def _payload(value: Payload) -> dict[str, Any]:
+    if value.ref is None:
+        return {"value": value.inline}
+    return {"ref": [value.ref.key, value.ref.size, value.ref.sha256]}
+
+
+def _payload_of(body: dict[str, Any]) -> Payload:
+    if "ref" in body:
+        return Payload(ref=BlobRef(*body["ref"]))
+    return Payload(inline=body["value"])

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.exceptions import PynamoDBConnectionError
+from pynamodb.expressions.condition import Condition, size
 from pynamodb.models import Model
 
 from chalicelib.store.faults import code_of, unavailable
@@ -53,7 +54,10 @@ def bind(item: type[_I], name: str, region: str, host: str | None) -> type[_I]:
     bound: Any = type(item.__name__, (item,), {"Meta": meta, "__module__": item.__module__})
     table = bound._get_connection()  # noqa: SLF001 - PynamoDB has no other way to hand one in
     shared = connection(region, host)
-    shared._tables[name] = table.get_meta_table()  # noqa: SLF001 - `add_meta_table` refuses a second
+    known = shared._tables  # noqa: SLF001 - `add_meta_table` refuses a second
+    # Several kinds of items share a table; only one that has its indexes knows them.
+    if name not in known or bound._indexes:  # noqa: SLF001 - as above
+        known[name] = table.get_meta_table()
     table.connection = shared
     result: type[_I] = bound
     return result
@@ -73,6 +77,14 @@ def connection(region: str, host: str | None) -> Connection:
     # Now, not at the first call: several threads might make one each.
     _ = made.client
     return made
+
+
+def fewer_than(limit: int, attribute: Any) -> Condition:  # noqa: ANN401 - a path
+    """Return what holds while the set is there and has fewer members than the limit."""
+    is_smaller = size(attribute) < limit  # type: ignore[no-untyped-call] # PynamoDB's
+    # moto stumbles over the size of what is not there.
+    condition: Condition = attribute.exists() & is_smaller
+    return condition
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Items of the table `jobs`: a job's META and its step records, to the domain and back.
+"""Items of the table `jobs` as they stand: which attributes there are, and what the indexes show.
 
 What a key says already is stated nowhere else in the item: job, step, workspace and `due`.
 Source: protocol, items.
@@ -6,31 +6,27 @@ Source: protocol, items.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pynamodb.attributes import (
     BooleanAttribute,
     ListAttribute,
     NumberAttribute,
+    NumberSetAttribute,
     UnicodeAttribute,
     UnicodeSetAttribute,
 )
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
-from chalicelib.domain import keys
-from chalicelib.domain.job import AfterAction, Job, StepRecord
-from chalicelib.domain.lifecycle import JobStatus, SourceType, StepStatus
-from chalicelib.domain.logs import stamp
-from chalicelib.domain.values import NO_PAYLOAD, Payload
 from chalicelib.store.attributes import (
     BlobRefAttribute,
     InstantAttribute,
+    LoopAttribute,
+    ParentAttribute,
     PayloadAttribute,
-    load_past,
-    parsed,
+    SlotsAttribute,
 )
 from chalicelib.store.dynamo import Item
 
+# DynamoDB takes 20 at most.
 _ROW = [
     "task",
     "status",
@@ -40,6 +36,17 @@ _ROW = [
     "created_at",
     "started_at",
     "completed_at",
+    "start_at",
+    "deadline",
+    "priority",
+    "depth",
+    "paused",
+    "killed",
+    "retry_of",
+    "retry_job",
+    "retry_attempt",
+    "source_job",
+    "restart_from",
 ]
 
 
@@ -66,13 +73,13 @@ class DueIndex(GlobalSecondaryIndex["JobItem"]):  # type: ignore[no-untyped-call
 
 
 class JobItem(Item):
-    """A META item or a step record: `sk` says which. An attribute without a value is absent."""
+    """An item of any kind: `sk` says which. An attribute without a value is absent."""
 
     by_list = ListIndex()
     by_due = DueIndex()
 
-    # both
-    status = UnicodeAttribute()
+    # META and step records
+    status = UnicodeAttribute(null=True)
     nonce = UnicodeAttribute(null=True)
     started_at = InstantAttribute(null=True)
     completed_at = InstantAttribute(null=True)
@@ -91,87 +98,47 @@ class JobItem(Item):
     request_hash = UnicodeAttribute(null=True)
     looks = NumberAttribute(null=True)
     after = UnicodeSetAttribute(null=True)
-    # step records
+    start_at = InstantAttribute(null=True)
+    deadline = InstantAttribute(null=True)
+    priority = UnicodeAttribute(null=True)
+    parent = ParentAttribute(null=True)
+    depth = NumberAttribute(null=True)
+    from_hook = BooleanAttribute(null=True)
+    slots = SlotsAttribute(null=True)
+    admitted = BooleanAttribute(null=True)
+    paused = BooleanAttribute(null=True)
+    killed = BooleanAttribute(null=True)
+    reason = UnicodeAttribute(null=True)
+    retry_of = UnicodeAttribute(null=True)
+    retry_job = UnicodeAttribute(null=True)
+    retry_attempt = NumberAttribute(null=True)
+    source_job = UnicodeAttribute(null=True)
+    restart_from = UnicodeAttribute(null=True)
+    seed = BlobRefAttribute(null=True)
+    is_seeded = BooleanAttribute(null=True)
+    reruns = UnicodeSetAttribute(null=True)
+    # records of steps and instances
     attempt = NumberAttribute(null=True)
     lease = UnicodeAttribute(null=True)
     session = UnicodeAttribute(null=True)
     worker = UnicodeAttribute(null=True)
+    ready_at = InstantAttribute(null=True)
+    suspended_at = InstantAttribute(null=True)
     retry_at = InstantAttribute(null=True)
     error = UnicodeAttribute(null=True)
     output = PayloadAttribute(null=True)
     history = ListAttribute(of=UnicodeAttribute, null=True)
     halted = BooleanAttribute(null=True)
-
-
-def meta_values(job: Job) -> dict[str, Any]:
-    """Return the attributes of a job's META item."""
-    given = {
-        "pk": keys.job_pk(job.job_id),
-        "sk": keys.META,
-        "list_pk": job.workspace,
-        "list_sk": keys.list_sk(stamp(job.created_at), job.job_id),
-        "status": job.status.value,
-        "task": job.task,
-        "revision": job.revision,
-        "source_type": job.source_type.value,
-        "source_id": job.source_id,
-        "created_at": job.created_at,
-        "started_at": job.started_at,
-        "completed_at": job.completed_at,
-        "input": None if job.input == NO_PAYLOAD else job.input,
-        "secret_input": job.secret_input,
-        "request_hash": job.request_hash,
-        "due_pk": keys.due_pk(job.job_id) if job.due else None,
-        "due_sk": stamp(job.due) if job.due else None,
-        "looks": job.looks or None,
-        "after": set(job.after) or None,
-        "nonce": job.nonce or None,
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def job_of(item: JobItem) -> Job:
-    """Return the job whose META, or row of the `list` index, the item is."""
-    return Job(
-        job_id=keys.job_of(item.pk),
-        workspace=item.list_pk,
-        task=item.task,
-        revision=item.revision,
-        status=JobStatus(item.status),
-        source_type=SourceType(item.source_type),
-        source_id=item.source_id,
-        created_at=item.created_at,
-        started_at=item.started_at,
-        completed_at=item.completed_at,
-        input=_payload(item.input),
-        secret_input=item.secret_input,
-        request_hash=item.request_hash,
-        due=parsed(item.due_sk) if item.due_sk else None,
-        looks=int(item.looks or 0),
-        after=frozenset(AfterAction(action) for action in item.after or ()),
-        nonce=item.nonce or "",
-    )
-
-
-def step_of(item: JobItem) -> StepRecord:
-    """Return the step record that the item is."""
-    return StepRecord(
-        step=keys.step_of(item.sk),
-        status=StepStatus(item.status),
-        attempt=int(item.attempt),
-        nonce=item.nonce,
-        lease=item.lease,
-        session=item.session,
-        worker=item.worker,
-        started_at=item.started_at,
-        completed_at=item.completed_at,
-        retry_at=item.retry_at,
-        error=item.error,
-        output=_payload(item.output),
-        history=tuple(load_past(str(text)) for text in item.history or ()),
-        halted=bool(item.halted),
-    )
-
-
-def _payload(kept: Payload | None) -> Payload:
-    return kept or NO_PAYLOAD
+    child = UnicodeAttribute(null=True)
+    tell = BooleanAttribute(null=True)
+    # the record of a loop; the nonce of who raised `sent` last, and from where
+    loop = LoopAttribute(null=True)
+    sent = NumberAttribute(null=True)
+    sent_by = UnicodeAttribute(null=True)
+    sent_before = NumberAttribute(null=True)
+    # groups of a loop
+    open = NumberSetAttribute(null=True)
+    failed = NumberSetAttribute(null=True)
+    # notes
+    at = InstantAttribute(null=True)
+    text = UnicodeAttribute(null=True)

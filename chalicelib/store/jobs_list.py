@@ -19,7 +19,8 @@ from chalicelib.domain.job import Job
 from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.logs import stamp
 from chalicelib.engine.ports import JobFilter, ListPosition
-from chalicelib.store.jobs_items import JobItem, job_of
+from chalicelib.store.jobs_items import JobItem
+from chalicelib.store.jobs_values import job_of
 from chalicelib.store.lists import TALLIED, matches
 
 _FILTERED_PAGE = 500

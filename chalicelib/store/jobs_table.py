@@ -1,48 +1,41 @@
-"""The job store on DynamoDB.
+"""The job store on DynamoDB: a job's META, and reads of it and what hangs on it.
 
-Each move is one conditional write. A refusal is answered by one strong look at the item: the
+Each write is conditional, and one item. A refusal is answered by one strong look at the item: the
 caller's own nonce there means that an earlier try arrived and its reply was lost.
 Source: protocol, "Moves"; state machines, section 3.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from chalicelib.domain import keys
-from chalicelib.domain.errors import ConflictError, NotFoundError
-from chalicelib.domain.job import AfterAction, Job, JobState, StepRecord
+from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.job import AfterAction, Job, JobState, Note
 from chalicelib.domain.lifecycle import JobStatus, job_moves
 from chalicelib.domain.logs import stamp
 from chalicelib.domain.values import StepRef
-from chalicelib.engine.ports import Claim, JobFilter, ListPosition, StepEnd, StepRetry
-from chalicelib.store import jobs_list, step_moves
-from chalicelib.store.claims import halted, held, moved_on, refuse_claim
-from chalicelib.store.dynamo import RefusedError, answering, bind
-from chalicelib.store.jobs_items import JobItem, job_of, meta_values, step_of
+from chalicelib.engine.ports import JobEnd, JobFilter, ListPosition
+from chalicelib.store import jobs_list
+from chalicelib.store.claims import MOST_RERUNS, has_ended
+from chalicelib.store.dynamo import RefusedError, answering, fewer_than
+from chalicelib.store.jobs_loops import LoopMoves
+from chalicelib.store.jobs_steps import StepMoves
+from chalicelib.store.jobs_values import job_of, meta_values, place_of, state_of
 
 _NOT_ENDED = tuple(status.value for status in JobStatus if job_moves(status))
 
 
-class JobsTable:
-    """Jobs and step records in one table; safe for any number of threads."""
-
-    def __init__(self, name: str, region: str, host: str | None = None) -> None:
-        self._name = name
-        self._item = bind(JobItem, name, region, host)
+class JobsTable(StepMoves, LoopMoves):
+    """Jobs and all that hangs on them in one table; safe for any number of threads."""
 
     def create(self, job: Job) -> Job:
-        is_absent = self._item.pk.does_not_exist()
-        try:
-            with answering(self._name):
-                self._item(**meta_values(job)).save(is_absent)
-        except RefusedError:
-            return self.get(job.job_id)
-        return job
+        is_new = self._put_if_absent(self._item(**meta_values(job)))
+        return job if is_new else self.get(job.job_id)
 
     def get(self, job_id: str) -> Job:
         item = self._look(keys.job_pk(job_id), keys.META)
@@ -52,47 +45,19 @@ class JobsTable:
 
     def load(self, job_id: str) -> JobState:
         with answering(self._name):
-            items = list(self._item.query(keys.job_pk(job_id), consistent_read=True))
-        return _state_of(job_id, items)
+            return state_of(job_id, self._item.query(keys.job_pk(job_id), consistent_read=True))
 
     def load_steps(self, job_id: str, steps: Collection[str]) -> JobState:
         if not steps:
             return JobState(self.get(job_id))
-        pk = keys.job_pk(job_id)
-        wanted = [(pk, keys.META), *((pk, keys.step_sk(step)) for step in steps)]
+        wanted = {place_of(StepRef(job_id, step)) for step in steps}
         with answering(self._name):
-            items = list(self._item.batch_get(wanted, consistent_read=True))
-        return _state_of(job_id, items)
-
-    def claim_step(self, claim: Claim) -> StepRecord:
-        actions, may_claim = step_moves.claiming(self._item, claim)
-        try:
-            return self._move(claim.ref, actions, may_claim)
-        except RefusedError:
-            record = self._record(claim.ref)
-        if record is not None and record.nonce == claim.lease:
-            return record
-        refuse_claim(claim, record)
-        raise ConflictError(f"step {claim.ref.step!r} of job {claim.ref.job_id} is on the move")
-
-    def end_step(self, end: StepEnd) -> StepRecord:
-        actions = step_moves.ending(self._item, end)
-        return self._leave(end.ref, end.attempt, end.lease, end.nonce, actions)
-
-    def retry_step(self, retry: StepRetry) -> StepRecord:
-        actions = step_moves.sending_back(self._item, retry)
-        attempt = retry.past.attempt
-        is_unhalted = self._item.halted.does_not_exist()
-        return self._leave(retry.ref, attempt, retry.lease, retry.nonce, actions, is_unhalted)
-
-    def halt_step(self, ref: StepRef, seen: StepRecord | None, at: datetime) -> None:
-        actions, stands = step_moves.halting(self._item, ref.step, seen, at)
-        try:
-            self._move(ref, actions, stands)
-        except RefusedError:
-            record = self._record(ref)
-            if record is None or not record.halted:
-                raise moved_on(ref) from None
+            return state_of(
+                job_id,
+                self._item.batch_get(
+                    [(keys.job_pk(job_id), keys.META), *sorted(wanted)], consistent_read=True
+                ),
+            )
 
     def start(self, job_id: str, at: datetime) -> None:
         item = self._item
@@ -100,30 +65,53 @@ class JobsTable:
         actions: list[Action] = [item.status.set(JobStatus.RUNNING.value), item.started_at.set(at)]
         self._try(job_id, actions, is_pending)
 
-    def finish(
-        self,
-        job_id: str,
-        status: JobStatus,
-        at: datetime,
-        nonce: str,
-        after: frozenset[AfterAction],
-    ) -> Job:
+    def finish(self, job_id: str, end: JobEnd) -> Job:
         item = self._item
-        has_not_ended = item.status.is_in(*_NOT_ENDED)
         actions: list[Action] = [
-            item.status.set(status.value),
-            item.completed_at.set(at),
-            item.nonce.set(nonce),
+            item.status.set(end.status.value),
+            item.completed_at.set(end.at),
+            item.nonce.set(end.nonce),
         ]
-        if after:
-            actions.append(item.after.set({action.value for action in after}))
-        ended = self._try(job_id, actions, has_not_ended)
+        if end.after:
+            actions.append(item.after.set({action.value for action in end.after}))
+        if end.reason is not None:
+            actions.append(item.reason.set(end.reason))
+        if end.retry_job is not None:
+            actions.append(item.retry_job.set(end.retry_job))
+        if end.killed:
+            actions.append(item.killed.set(True))
+        ended = self._try(job_id, actions, self._has_not_ended())
         if ended is not None:
             return ended
         job = self.get(job_id)
-        if job.nonce == nonce:
+        if job.nonce == end.nonce:
             return job
-        raise ConflictError(f"job {job_id} has ended already: it is {job.status}")
+        raise has_ended(job)
+
+    def kill(self, job_id: str) -> None:
+        is_cancelled = self._item.status == JobStatus.CANCELLED.value
+        self._try(job_id, [self._item.killed.set(True)], is_cancelled)
+
+    def admit(self, job_id: str, at: datetime) -> None:  # noqa: ARG002 - when is not kept
+        self._try(job_id, [self._item.admitted.set(True)], self._has_not_ended())
+
+    def pause(self, job_id: str, *, paused: bool) -> Job:
+        item = self._item
+        action = item.paused.set(True) if paused else item.paused.remove()
+        job = self._try(job_id, [action], self._has_not_ended())
+        if job is None:
+            raise has_ended(self.get(job_id))
+        return job
+
+    def add_rerun(self, job_id: str, rerun: str) -> None:
+        item = self._item
+        has_room = item.reruns.does_not_exist() | fewer_than(MOST_RERUNS, item.reruns)
+        if self._try(job_id, [item.reruns.add({rerun})], item.pk.exists() & has_room) is None:
+            self.get(job_id)
+
+    def tell(self, job_id: str, note: Note) -> None:
+        sk = keys.note_sk(note.key)
+        self._put_if_absent(self._item(keys.job_pk(job_id), sk, at=note.at, text=note.text))
 
     def after_done(self, job_id: str, action: AfterAction) -> None:
         item = self._item
@@ -156,62 +144,13 @@ class JobsTable:
         with answering(self._name):
             return jobs_list.tally(self._item, wanted)
 
-    def _leave(
-        self,
-        ref: StepRef,
-        attempt: int,
-        lease: str,
-        nonce: str,
-        actions: list[Action],
-        besides: Condition | None = None,
-    ) -> StepRecord:
-        """Take the step out of the hands of the lease that holds it.
-
-        Raises:
-            FencedError: that lease does not hold it.
-            ConflictError: it does, but the step is halted, which `besides` excludes.
-        """
-        is_held = step_moves.held_by(self._item, attempt, lease)
-        try:
-            return self._move(ref, actions, is_held if besides is None else is_held & besides)
-        except RefusedError:
-            record = self._record(ref)
-        if record is not None and record.nonce == nonce:
-            return record
-        held(record, ref, attempt, lease)
-        raise halted(ref)
-
-    def _move(self, ref: StepRef, actions: list[Action], condition: Condition) -> StepRecord:
-        item = self._item(keys.job_pk(ref.job_id), keys.step_sk(ref.step))
-        with answering(self._name):
-            item.update(actions, condition)
-        return step_of(item)
+    def _has_not_ended(self) -> Condition:
+        condition: Condition = self._item.status.is_in(*_NOT_ENDED)
+        return condition
 
     def _try(self, job_id: str, actions: list[Action], condition: Condition) -> Job | None:
         """Return the META that the write made; None when it was refused."""
-        item = self._item(keys.job_pk(job_id), keys.META)
         try:
-            with answering(self._name):
-                item.update(actions, condition)
+            return job_of(self._change(keys.job_pk(job_id), keys.META, actions, condition))
         except RefusedError:
             return None
-        return job_of(item)
-
-    def _record(self, ref: StepRef) -> StepRecord | None:
-        item = self._look(keys.job_pk(ref.job_id), keys.step_sk(ref.step))
-        return None if item is None else step_of(item)
-
-    def _look(self, pk: str, sk: str) -> JobItem | None:
-        with answering(self._name):
-            try:
-                return self._item.get(pk, sk, consistent_read=True)
-            except self._item.DoesNotExist:
-                return None
-
-
-def _state_of(job_id: str, items: Sequence[JobItem]) -> JobState:
-    steps = (step_of(item) for item in items if item.sk != keys.META)
-    for item in items:
-        if item.sk == keys.META:
-            return JobState(job_of(item), {record.step: record for record in steps})
-    raise NotFoundError(f"there is no job {job_id}")

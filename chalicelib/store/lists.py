@@ -1,9 +1,13 @@
-"""Which jobs belong into a list: the rule that every job store keeps alike."""
+"""Which jobs belong into a list, and what comes first: the rules that every store keeps alike."""
 
 from __future__ import annotations
 
-from chalicelib.domain.job import Job
-from chalicelib.engine.ports import JobFilter
+from collections.abc import Iterable
+from datetime import datetime
+
+from chalicelib.domain.job import Job, Note
+from chalicelib.domain.workflow import Priority
+from chalicelib.engine.ports import JobFilter, Waiter
 
 TALLIED = 10_000
 
@@ -18,3 +22,16 @@ def matches(job: Job, wanted: JobFilter) -> bool:
         and wanted.source_type in (None, job.source_type)
         and any(wanted.search.lower() in text.lower() for text in searched)
     )
+
+
+def in_order(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Return a job's notes by time, then by key."""
+    return tuple(sorted(notes, key=lambda note: (note.at, note.key)))
+
+
+RANKS = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
+
+
+def place_in_line(waiter: Waiter) -> tuple[int, datetime, str]:
+    """Return what a line of waiting jobs is sorted by."""
+    return (RANKS[waiter.priority], waiter.since, waiter.job_id)

@@ -15,12 +15,14 @@ from chalicelib.domain.workspace import Revision, WorkspaceRecord
 
 
 class MemoryRegistry:
-    """Workspaces, revisions and workers."""
+    """Workspaces, revisions, workers, pools and paused tasks."""
 
     def __init__(self) -> None:
         self._workspaces: dict[str, WorkspaceRecord] = {}
         self._revisions: dict[tuple[str, str], Revision] = {}
         self._workers: dict[str, WorkerRecord] = {}
+        self._pools: set[str] = set()
+        self._paused: dict[str, set[str]] = {}
 
     def workspace(self, name: str) -> WorkspaceRecord:
         record = self._workspaces.get(name)
@@ -86,6 +88,22 @@ class MemoryRegistry:
         self._workers[worker_id] = replace(
             record, status=WorkerStatus.INACTIVE, last_heartbeat=at, running=()
         )
+
+    def pools(self) -> frozenset[str]:
+        return frozenset(self._pools)
+
+    def add_pool(self, pool: str) -> None:
+        self._pools.add(pool)
+
+    def paused_tasks(self, workspace: str) -> frozenset[str]:
+        return frozenset(self._paused.get(workspace, ()))
+
+    def pause_task(self, workspace: str, task: str, *, paused: bool) -> None:
+        tasks = self._paused.setdefault(workspace, set())
+        if paused:
+            tasks.add(task)
+        else:
+            tasks.discard(task)
 
 
 class MemoryLogs:

@@ -11,21 +11,23 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain.errors import ConflictError, NotFoundError
-from chalicelib.domain.job import AfterAction, Job, JobState, StepRecord
-from chalicelib.domain.lifecycle import JobStatus, StepStatus
+from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.job import AfterAction, Job, JobState, Note
+from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.values import NO_PAYLOAD, StepRef
-from chalicelib.engine.ports import Claim, JobFilter, ListPosition, StepEnd, StepRetry
-from chalicelib.store.claims import halted, held, moved_on, never_begins, refuse_claim
-from chalicelib.store.lists import TALLIED, matches
+from chalicelib.engine.ports import JobEnd, JobFilter, ListPosition, SeedRecords
+from chalicelib.store.claims import MOST_RERUNS, has_ended
+from chalicelib.store.lists import TALLIED, in_order, matches
+from chalicelib.store.memory_steps import MemorySteps
 
 
-class MemoryJobs:
-    """Jobs and step records in two dictionaries."""
+class MemoryJobs(MemorySteps):
+    """Jobs, and what hangs on each, in one dictionary a kind."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._jobs: dict[str, Job] = {}
-        self._steps: dict[str, dict[str, StepRecord]] = {}
+        self._notes: dict[str, dict[str, Note]] = {}
 
     def create(self, job: Job) -> Job:
         return self._jobs.setdefault(job.job_id, job)
@@ -37,97 +39,69 @@ class MemoryJobs:
         return job
 
     def load(self, job_id: str) -> JobState:
-        return JobState(self.get(job_id), dict(self._steps.get(job_id, {})))
+        return JobState(
+            self.get(job_id),
+            dict(self._steps.get(job_id, {})),
+            {step: dict(groups) for step, groups in self._loops.get(job_id, {}).items()},
+            in_order(self._notes.get(job_id, {}).values()),
+        )
 
     def load_steps(self, job_id: str, steps: Collection[str]) -> JobState:
-        state = self.load(job_id)
-        return JobState(state.job, {key: r for key, r in state.steps.items() if key in steps})
-
-    def claim_step(self, claim: Claim) -> StepRecord:
-        record = self._record(claim.ref)
-        if record is not None and record.nonce == claim.lease:
-            return record
-        refuse_claim(claim, record)
-        return self._put(
-            claim.ref,
-            StepRecord(
-                step=claim.ref.step,
-                status=StepStatus.RUNNING,
-                attempt=claim.attempt,
-                nonce=claim.lease,
-                lease=claim.lease,
-                session=claim.session,
-                worker=claim.worker,
-                started_at=claim.at,
-                history=record.history if record else (),
-            ),
-        )
-
-    def end_step(self, end: StepEnd) -> StepRecord:
-        record = self._record(end.ref)
-        if record is not None and record.nonce == end.nonce:
-            return record
-        record = held(record, end.ref, end.attempt, end.lease)
-        ended = replace(
-            record,
-            status=end.status,
-            nonce=end.nonce,
-            completed_at=end.at,
-            error=end.error,
-            output=end.output,
-            halted=record.halted or end.halted,
-        )
-        return self._put(end.ref, ended)
-
-    def retry_step(self, retry: StepRetry) -> StepRecord:
-        record = self._record(retry.ref)
-        if record is not None and record.nonce == retry.nonce:
-            return record
-        record = held(record, retry.ref, retry.past.attempt, retry.lease)
-        if record.halted:
-            raise halted(retry.ref)
-        waiting = StepRecord(
-            step=record.step,
-            status=StepStatus.READY,
-            attempt=record.attempt + 1,
-            nonce=retry.nonce,
-            retry_at=retry.retry_at,
-            history=(*record.history, retry.past),
-        )
-        return self._put(retry.ref, waiting)
-
-    def halt_step(self, ref: StepRef, seen: StepRecord | None, at: datetime) -> None:
-        record = self._record(ref)
-        if record is not None and record.halted:
-            return
-        if _standing(record) != _standing(seen):
-            raise moved_on(ref)
-        if record is not None and record.status is StepStatus.RUNNING:
-            self._put(ref, replace(record, halted=True))
-        else:
-            self._put(ref, never_begins(ref.step, record, at))
+        found = ((step, self._record(StepRef(job_id, step))) for step in steps)
+        return JobState(self.get(job_id), {step: record for step, record in found if record})
 
     def start(self, job_id: str, at: datetime) -> None:
         job = self._jobs.get(job_id)
         if job is not None and job.status is JobStatus.PENDING:
             self._jobs[job_id] = replace(job, status=JobStatus.RUNNING, started_at=at)
 
-    def finish(
-        self,
-        job_id: str,
-        status: JobStatus,
-        at: datetime,
-        nonce: str,
-        after: frozenset[AfterAction],
-    ) -> Job:
+    def finish(self, job_id: str, end: JobEnd) -> Job:
         job = self.get(job_id)
         if job.status.is_terminal:
-            if job.nonce == nonce:
+            if job.nonce == end.nonce:
                 return job
-            raise ConflictError(f"job {job_id} has ended already: it is {job.status}")
-        ended = replace(job, status=status, completed_at=at, nonce=nonce, after=after)
+            raise has_ended(job)
+        ended = replace(
+            job,
+            status=end.status,
+            completed_at=end.at,
+            nonce=end.nonce,
+            after=end.after,
+            reason=end.reason,
+            retry_job=end.retry_job,
+            killed=end.killed,
+        )
         self._jobs[job_id] = ended
         return ended
+
+    def kill(self, job_id: str) -> None:
+        job = self._jobs.get(job_id)
+        if job is not None and job.status is JobStatus.CANCELLED:
+            self._jobs[job_id] = replace(job, killed=True)
+
+    def admit(self, job_id: str, at: datetime) -> None:  # noqa: ARG002 - when is not kept
+        job = self._jobs.get(job_id)
+        if job is not None and not job.status.is_terminal:
+            self._jobs[job_id] = replace(job, admitted=True)
+
+    def pause(self, job_id: str, *, paused: bool) -> Job:
+        job = self.get(job_id)
+        if job.status.is_terminal:
+            raise has_ended(job)
+        self._jobs[job_id] = replace(job, paused=paused)
+        return self._jobs[job_id]
+
+    def seed(self, job_id: str, records: SeedRecords) -> None:
+        self._take_over(job_id, records)
+        self._jobs[job_id] = replace(self.get(job_id), is_seeded=True)
+
+    def add_rerun(self, job_id: str, rerun: str) -> None:
+        job = self.get(job_id)
+        if len(job.reruns) < MOST_RERUNS:
+            self._jobs[job_id] = replace(job, reruns=job.reruns | {rerun})
+
+    def tell(self, job_id: str, note: Note) -> None:
+        self._notes.setdefault(job_id, {}).setdefault(note.key, note)
 
     def after_done(self, job_id: str, action: AfterAction) -> None:
         job = self.get(job_id)
@@ -167,17 +141,6 @@ class MemoryJobs:
         own = (job for job in self._jobs.values() if job.workspace == workspace)
         return sorted(own, key=_place, reverse=True)
 
-    def _record(self, ref: StepRef) -> StepRecord | None:
-        return self._steps.get(ref.job_id, {}).get(ref.step)
-
-    def _put(self, ref: StepRef, record: StepRecord) -> StepRecord:
-        self._steps.setdefault(ref.job_id, {})[ref.step] = record
-        return record
-
-
-def _standing(record: StepRecord | None) -> tuple[StepStatus, int, str | None] | None:
-    return None if record is None else (record.status, record.attempt, record.lease)
-
 
 def _place(job: Job) -> tuple[datetime, str]:
     return (job.created_at, job.job_id)
@@ -194,4 +157,12 @@ def _row(job: Job) -> Job:
         looks=0,
         after=frozenset(),
         nonce="",
+        parent=None,
+        from_hook=False,
+        slots=(),
+        admitted=False,
+        reason=None,
+        seed=None,
+        is_seeded=False,
+        reruns=frozenset(),
     )

@@ -1,4 +1,4 @@
-"""Items of the table `registry`: workspaces, revisions and workers, to the domain and back.
+"""Items of the table `registry`: workspaces, revisions, workers, names, to the domain and back.
 
 The sort key is the thing's own name, so it stands nowhere else in the item.
 """
@@ -69,6 +69,10 @@ class WorkerItem(Item):
     running = StepRefsAttribute(null=True)
     silenced_by = UnicodeAttribute(null=True)
     expires = TTLAttribute()
+
+
+class NamedItem(Item):
+    """Something that is there or not: a pool, a paused task. Its keys say everything."""
 
 
 def workspace_values(record: WorkspaceRecord) -> dict[str, Any]:

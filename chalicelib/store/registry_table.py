@@ -1,4 +1,4 @@
-"""The registry on DynamoDB: workspaces, revisions and workers' sessions.
+"""The registry on DynamoDB: workspaces, revisions, workers' sessions, pools, paused tasks.
 
 A write that depends on what was read says so in its condition. Source: protocol, items, "Workers".
 """
@@ -20,6 +20,7 @@ from chalicelib.domain.workspace import Revision, WorkspaceRecord
 from chalicelib.store.dynamo import RefusedError, answering, bind
 from chalicelib.store.registry_items import (
     WORKER_KEPT,
+    NamedItem,
     RevisionItem,
     WorkerItem,
     WorkspaceItem,
@@ -34,13 +35,14 @@ from chalicelib.store.registry_items import (
 
 
 class RegistryTable:
-    """Workspaces, revisions and workers in one table; safe for any number of threads."""
+    """Workspaces, revisions, workers and names in one table; safe for any number of threads."""
 
     def __init__(self, name: str, region: str, host: str | None = None) -> None:
         self._name = name
         self._workspace = bind(WorkspaceItem, name, region, host)
         self._revision = bind(RevisionItem, name, region, host)
         self._worker = bind(WorkerItem, name, region, host)
+        self._named = bind(NamedItem, name, region, host)
 
     def workspace(self, name: str) -> WorkspaceRecord:
         return workspace_of(self._workspace_item(name))
@@ -123,6 +125,28 @@ class RegistryTable:
         item = self._worker
         inactive = item.status.set(WorkerStatus.INACTIVE.value)
         self._beat(worker_id, at, [inactive, item.running.set(())])
+
+    def pools(self) -> frozenset[str]:
+        return self._names(keys.POOLS_PK)
+
+    def add_pool(self, pool: str) -> None:
+        with answering(self._name):
+            self._named(keys.POOLS_PK, pool).save()
+
+    def paused_tasks(self, workspace: str) -> frozenset[str]:
+        return self._names(keys.paused_pk(workspace))
+
+    def pause_task(self, workspace: str, task: str, *, paused: bool) -> None:
+        item = self._named(keys.paused_pk(workspace), task)
+        with answering(self._name):
+            if paused:
+                item.save()
+            else:
+                item.delete()
+
+    def _names(self, pk: str) -> frozenset[str]:
+        with answering(self._name):
+            return frozenset(item.sk for item in self._named.query(pk, consistent_read=True))
 
     def _beat(self, worker_id: str, at: datetime, actions: list[Action]) -> WorkerRecord:
         """Write what a session says of itself at `at`, which also puts off its expiry.

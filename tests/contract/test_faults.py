@@ -25,6 +25,7 @@ from tests.fakes.builders import (
     a_claim,
     a_filter,
     a_job,
+    a_job_end,
     a_retry,
     a_revision,
     a_worker,
@@ -34,7 +35,7 @@ from tests.fakes.builders import (
 from tests.fakes.clock import NOON
 
 MINUTE = timedelta(minutes=1)
-BOTH = frozenset(AfterAction)
+BOTH = frozenset({AfterAction.STOP_STEPS, AfterAction.ARCHIVE_LOG})
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_a_job_starts_ends_and_is_tidied_once(jobs, dynamodb):
     with reply_lost_once(dynamodb, "UpdateItem"):
         jobs.start(job.job_id, NOON)
     with reply_lost_once(dynamodb, "UpdateItem"):
-        ended = jobs.finish(job.job_id, JobStatus.CANCELLED, NOON, "mine", BOTH)
+        ended = jobs.finish(job.job_id, a_job_end(JobStatus.CANCELLED, nonce="mine", after=BOTH))
     assert (ended.started_at, ended.after) == (NOON, BOTH)
     for action in BOTH:
         with reply_lost_once(dynamodb, "UpdateItem") as lost:
@@ -120,12 +121,12 @@ def test_a_job_starts_ends_and_is_tidied_once(jobs, dynamodb):
 
 def test_the_loser_of_a_race_is_not_taken_for_the_winner(jobs, dynamodb):
     job = jobs.create(a_job())
-    jobs.finish(job.job_id, JobStatus.CANCELLED, NOON, "mine", BOTH)
+    jobs.finish(job.job_id, a_job_end(JobStatus.CANCELLED, nonce="mine", after=BOTH))
     with (
         reply_lost_once(dynamodb, "UpdateItem"),
         pytest.raises(ConflictError, match="is cancelled"),
     ):
-        jobs.finish(job.job_id, JobStatus.COMPLETED, NOON, "other", BOTH)
+        jobs.finish(job.job_id, a_job_end(JobStatus.COMPLETED, nonce="other", after=BOTH))
 
 
 def test_a_workspace_and_a_revision_are_written_once(registry, dynamodb):
@@ -164,7 +165,7 @@ def test_a_chunk_is_written_once(logs, dynamodb):
 
 def test_of_two_last_after_actions_that_meet_one_takes_due_away(jobs, dynamodb):
     job = jobs.create(a_job())
-    jobs.finish(job.job_id, JobStatus.CANCELLED, NOON, "mine", BOTH)
+    jobs.finish(job.job_id, a_job_end(JobStatus.CANCELLED, nonce="mine", after=BOTH))
 
     def other():
         jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG)
@@ -198,13 +199,18 @@ def test_an_end_that_timed_out_is_found_by_its_repeat(jobs, dynamodb):
 def test_a_finish_that_timed_out_is_found_by_its_repeat(jobs, dynamodb):
     job = jobs.create(a_job())
     with no_reply(dynamodb, "UpdateItem"), pytest.raises(UnavailableError):
-        jobs.finish(job.job_id, JobStatus.FAILED, NOON, "mine", BOTH)
-    assert jobs.finish(job.job_id, JobStatus.FAILED, NOON, "mine", BOTH).nonce == "mine"
+        jobs.finish(job.job_id, a_job_end(JobStatus.FAILED, nonce="mine", after=BOTH))
+    assert (
+        jobs.finish(job.job_id, a_job_end(JobStatus.FAILED, nonce="mine", after=BOTH)).nonce
+        == "mine"
+    )
 
 
 def test_an_after_action_that_timed_out_is_done_and_may_be_repeated(jobs, dynamodb):
     job = jobs.create(a_job())
-    jobs.finish(job.job_id, JobStatus.FAILED, NOON, "mine", {AfterAction.ARCHIVE_LOG})
+    jobs.finish(
+        job.job_id, a_job_end(JobStatus.FAILED, nonce="mine", after={AfterAction.ARCHIVE_LOG})
+    )
     with no_reply(dynamodb, "UpdateItem"), pytest.raises(UnavailableError):
         jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG)
     jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG)
@@ -227,7 +233,7 @@ CALLS = {
         lambda jobs: jobs.end_step(an_end(a_claim("job"))),
         lambda jobs: jobs.retry_step(a_retry(a_claim("job"))),
         lambda jobs: jobs.start("job", NOON),
-        lambda jobs: jobs.finish("job", JobStatus.FAILED, NOON, "n", BOTH),
+        lambda jobs: jobs.finish("job", a_job_end(JobStatus.FAILED, nonce="n", after=BOTH)),
         lambda jobs: jobs.after_done("job", AfterAction.ARCHIVE_LOG),
         lambda jobs: jobs.postpone("job", NOON, 1),
     ],

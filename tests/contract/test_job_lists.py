@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from chalicelib.domain.job import Parent, Slot
 from chalicelib.domain.lifecycle import JobStatus, SourceType
-from chalicelib.domain.values import NO_PAYLOAD, Payload
+from chalicelib.domain.values import NO_PAYLOAD, Payload, StepRef
+from chalicelib.domain.workflow import Priority
 from chalicelib.engine.ports import ListPosition
 from chalicelib.store import jobs_list, memory_jobs
 from tests.contract.places import template
-from tests.fakes.builders import a_blob_ref, a_filter, a_job
+from tests.fakes.builders import a_blob_ref, a_filter, a_job, a_job_end
 from tests.fakes.clock import NOON
 
 
@@ -69,6 +71,36 @@ def test_a_row_carries_list_fields_only(jobs):
         nonce="",
     )
     assert jobs.page(a_filter(), None, 10) == [expected]
+
+
+def test_a_row_shows_what_a_list_does_and_no_more(jobs):
+    given = {
+        "start_at": NOON,
+        "deadline": NOON + timedelta(hours=1),
+        "priority": Priority.LOW,
+        "depth": 2,
+        "paused": True,
+        "killed": True,
+        "retry_of": "first",
+        "retry_job": "next",
+        "retry_attempt": 1,
+        "source_job": "source",
+        "restart_from": "build",
+    }
+    job = a_job(
+        parent=Parent(StepRef("parent", "call"), 1),
+        from_hook=True,
+        slots=(Slot("key", 1),),
+        admitted=True,
+        reason="because",
+        seed=a_blob_ref(),
+        is_seeded=True,
+        reruns=frozenset({"rerun"}),
+        **given,
+    )
+    jobs.create(job)
+    bare = {"input": NO_PAYLOAD, "due": None, "nonce": "", "job_id": job.job_id}
+    assert jobs.page(a_filter(), None, 10) == [a_job(**given, **bare)]
 
 
 def test_pages_of_several_workspaces_are_merged_by_time(jobs):
@@ -177,7 +209,7 @@ def test_an_empty_list_has_no_rows_and_no_counts(jobs):
 def test_a_count_follows_the_jobs(jobs):
     first, second, *_ = some(jobs, 5)
     jobs.start(first.job_id, NOON)
-    jobs.finish(second.job_id, JobStatus.FAILED, NOON, "n", frozenset())
+    jobs.finish(second.job_id, a_job_end(JobStatus.FAILED, nonce="n"))
     assert jobs.tally(a_filter()) == {
         JobStatus.PENDING: 3,
         JobStatus.RUNNING: 1,

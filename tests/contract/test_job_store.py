@@ -9,14 +9,16 @@ from chalicelib.domain.errors import (
     ConflictError,
     NotFoundError,
 )
-from chalicelib.domain.job import AfterAction, JobState
+from chalicelib.domain.job import AfterAction, JobState, Note, Parent, Slot
 from chalicelib.domain.lifecycle import JobStatus, SourceType
-from chalicelib.domain.values import NO_PAYLOAD, Payload
-from tests.fakes.builders import a_blob_ref, a_claim, a_job
+from chalicelib.domain.values import NO_PAYLOAD, Payload, StepRef
+from chalicelib.domain.workflow import OnLimit, Priority
+from chalicelib.store.claims import MOST_RERUNS
+from tests.fakes.builders import a_blob_ref, a_claim, a_job, a_job_end
 from tests.fakes.clock import NOON
 
 MINUTE = timedelta(minutes=1)
-BOTH = frozenset(AfterAction)
+BOTH = frozenset({AfterAction.STOP_STEPS, AfterAction.ARCHIVE_LOG})
 
 
 @pytest.fixture
@@ -34,7 +36,26 @@ def a_full_job(**given):
         secret_input=a_blob_ref(),
         request_hash="ab" * 32,
         looks=3,
-        after=BOTH,
+        after=frozenset(AfterAction),
+        start_at=NOON + MINUTE,
+        deadline=NOON + 9 * MINUTE,
+        priority=Priority.HIGH,
+        parent=Parent(StepRef("parent", "call[3]"), 2),
+        depth=4,
+        from_hook=True,
+        slots=(Slot("task/demo/build", 3), Slot("odd #key, [x]", 1, OnLimit.CANCEL_PREVIOUS)),
+        admitted=True,
+        paused=True,
+        killed=True,
+        reason="Job timed out after 480s",
+        retry_of="first",
+        retry_job="next",
+        retry_attempt=2,
+        source_job="source",
+        restart_from="build",
+        seed=a_blob_ref(),
+        is_seeded=True,
+        reruns=frozenset({"rerun-1", "rerun-2"}),
         **given,
     )
 
@@ -125,7 +146,7 @@ def test_starting_leaves_a_running_and_an_absent_job_alone(jobs, job):
 
 @pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED])
 def test_a_job_ends_and_stays_due_for_what_its_end_leaves(jobs, job, status):
-    ended = jobs.finish(job.job_id, status, NOON + MINUTE, "mine", BOTH)
+    ended = jobs.finish(job.job_id, a_job_end(status, at=NOON + MINUTE, nonce="mine", after=BOTH))
     assert ended == replace(
         job, status=status, completed_at=NOON + MINUTE, nonce="mine", after=BOTH
     )
@@ -134,7 +155,7 @@ def test_a_job_ends_and_stays_due_for_what_its_end_leaves(jobs, job, status):
 
 def test_a_running_job_ends(jobs, job):
     jobs.start(job.job_id, NOON)
-    ended = jobs.finish(job.job_id, JobStatus.COMPLETED, NOON + MINUTE, "mine", frozenset())
+    ended = jobs.finish(job.job_id, a_job_end(JobStatus.COMPLETED, at=NOON + MINUTE, nonce="mine"))
     assert (ended.status, ended.started_at, ended.due) == (JobStatus.COMPLETED, NOON, job.due)
 
 
@@ -142,29 +163,98 @@ def test_a_running_job_ends(jobs, job):
 def test_an_ended_job_never_changes(jobs, status):
     job = jobs.create(a_job(status=status, completed_at=NOON, nonce="first"))
     with pytest.raises(ConflictError, match=f"has ended already: it is {status}"):
-        jobs.finish(job.job_id, JobStatus.FAILED, NOON + MINUTE, "second", BOTH)
+        jobs.finish(job.job_id, a_job_end(JobStatus.FAILED, at=NOON + MINUTE))
     jobs.start(job.job_id, NOON + MINUTE)
     assert jobs.get(job.job_id) == job
 
 
 def test_of_two_ends_the_second_conflicts(jobs, job):
-    first = jobs.finish(job.job_id, JobStatus.CANCELLED, NOON, "mine", BOTH)
+    first = jobs.finish(job.job_id, a_job_end(JobStatus.CANCELLED, nonce="mine", after=BOTH))
     with pytest.raises(ConflictError):
-        jobs.finish(job.job_id, JobStatus.COMPLETED, NOON, "other", frozenset())
+        jobs.finish(job.job_id, a_job_end(JobStatus.COMPLETED, nonce="other"))
     assert jobs.get(job.job_id) == first
 
 
 def test_an_end_of_a_job_whose_reply_was_lost_counts_as_done(jobs, job):
-    ended = jobs.finish(job.job_id, JobStatus.FAILED, NOON, "mine", BOTH)
-    again = jobs.finish(job.job_id, JobStatus.FAILED, NOON + MINUTE, "mine", BOTH)
+    ended = jobs.finish(job.job_id, a_job_end(JobStatus.FAILED, nonce="mine", after=BOTH))
+    again = jobs.finish(
+        job.job_id, a_job_end(JobStatus.FAILED, at=NOON + MINUTE, nonce="mine", after=BOTH)
+    )
     assert again == ended
 
 
 def test_a_job_that_was_never_made_cannot_be_ended(jobs):
     with pytest.raises(NotFoundError):
-        jobs.finish("nope", JobStatus.FAILED, NOON, "mine", BOTH)
+        jobs.finish("nope", a_job_end(JobStatus.FAILED, nonce="mine", after=BOTH))
     with pytest.raises(NotFoundError):
         jobs.get("nope")
+
+
+def test_an_end_says_why_and_what_follows_it(jobs, job):
+    end = a_job_end(JobStatus.CANCELLED, reason="too long ✓", retry_job="next", killed=True)
+    ended = jobs.finish(job.job_id, end)
+    assert (ended.reason, ended.retry_job, ended.killed) == ("too long ✓", "next", True)
+    assert jobs.get(job.job_id) == ended
+
+
+# kill, admit, pause
+
+
+def test_only_a_cancelled_job_is_killed(jobs, job):
+    jobs.kill(job.job_id)
+    jobs.kill("nope")
+    assert jobs.get(job.job_id) == job
+    ended = jobs.finish(job.job_id, a_job_end(JobStatus.CANCELLED))
+    jobs.kill(job.job_id)
+    jobs.kill(job.job_id)
+    assert jobs.get(job.job_id) == replace(ended, killed=True)
+
+
+def test_a_job_is_admitted_once_it_has_its_slots_unless_it_has_ended(jobs):
+    job, ended = (jobs.create(a_job(slots=(Slot("key", 1),))) for _ in range(2))
+    jobs.admit(job.job_id, NOON)
+    jobs.admit(job.job_id, NOON)
+    assert jobs.get(job.job_id) == replace(job, admitted=True)
+    jobs.finish(ended.job_id, a_job_end())
+    jobs.admit(ended.job_id, NOON)
+    jobs.admit("nope", NOON)
+    assert not jobs.get(ended.job_id).admitted
+    with pytest.raises(NotFoundError):
+        jobs.get("nope")
+
+
+def test_a_job_is_paused_and_goes_on_and_a_repeat_changes_nothing(jobs, job):
+    for paused in (True, True, False, False):
+        assert jobs.pause(job.job_id, paused=paused) == replace(job, paused=paused)
+        assert jobs.get(job.job_id).paused is paused
+
+
+def test_an_ended_job_is_not_paused(jobs, job):
+    ended = jobs.finish(job.job_id, a_job_end())
+    with pytest.raises(ConflictError, match="has ended already: it is completed"):
+        jobs.pause(job.job_id, paused=True)
+    with pytest.raises(NotFoundError):
+        jobs.pause("nope", paused=True)
+    assert jobs.get(job.job_id) == ended
+
+
+# what is noted on a job
+
+
+def test_the_first_hundred_reruns_are_kept(jobs, job):
+    for number in (*range(MOST_RERUNS + 2), 0):
+        jobs.add_rerun(job.job_id, f"rerun-{number}")
+    expected = frozenset(f"rerun-{number}" for number in range(MOST_RERUNS))
+    assert jobs.get(job.job_id) == replace(job, reruns=expected)
+    with pytest.raises(NotFoundError):
+        jobs.add_rerun("nope", "rerun")
+
+
+def test_a_note_is_kept_once_and_notes_are_in_the_order_of_their_times(jobs, job):
+    late, early = Note("a#b/c", NOON + MINUTE, "the second ✓"), Note("z", NOON, "the first")
+    for note in (late, early, replace(late, text="another", at=NOON - MINUTE)):
+        jobs.tell(job.job_id, note)
+    assert jobs.load(job.job_id).notes == (early, late)
 
 
 # after the end
@@ -173,7 +263,7 @@ def test_a_job_that_was_never_made_cannot_be_ended(jobs):
 @pytest.mark.parametrize("order", [sorted(BOTH), sorted(BOTH, reverse=True)])
 def test_the_job_is_due_until_the_last_after_action_is_done(jobs, job, order):
     first, last = order
-    jobs.finish(job.job_id, JobStatus.CANCELLED, NOON, "mine", BOTH)
+    jobs.finish(job.job_id, a_job_end(JobStatus.CANCELLED, nonce="mine", after=BOTH))
     jobs.after_done(job.job_id, first)
     assert jobs.get(job.job_id).after == {last}
     assert jobs.get(job.job_id).due == job.due
@@ -183,7 +273,7 @@ def test_the_job_is_due_until_the_last_after_action_is_done(jobs, job, order):
 
 
 def test_an_after_action_may_be_done_again(jobs, job):
-    jobs.finish(job.job_id, JobStatus.CANCELLED, NOON, "mine", BOTH)
+    jobs.finish(job.job_id, a_job_end(JobStatus.CANCELLED, nonce="mine", after=BOTH))
     for action in (AfterAction.STOP_STEPS, AfterAction.STOP_STEPS, AfterAction.ARCHIVE_LOG):
         jobs.after_done(job.job_id, action)
     ended = jobs.get(job.job_id)
@@ -213,7 +303,7 @@ def test_a_job_is_postponed_and_its_looks_are_counted(jobs, job):
 
 
 def test_a_job_that_is_done_is_not_made_due_again(jobs, job):
-    jobs.finish(job.job_id, JobStatus.COMPLETED, NOON, "mine", {AfterAction.ARCHIVE_LOG})
+    jobs.finish(job.job_id, a_job_end(after={AfterAction.ARCHIVE_LOG}))
     jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG)
     ended = jobs.get(job.job_id)
     jobs.postpone(job.job_id, NOON + MINUTE, 1)
@@ -232,5 +322,5 @@ def test_due_jobs_come_oldest_first_up_to_the_limit(jobs):
 
 
 def test_an_ended_job_stays_nominated_until_its_after_actions_are_done(jobs, job):
-    jobs.finish(job.job_id, JobStatus.COMPLETED, NOON, "mine", {AfterAction.ARCHIVE_LOG})
+    jobs.finish(job.job_id, a_job_end(after={AfterAction.ARCHIVE_LOG}))
     assert jobs.due(NOON + MINUTE, 10) == [job.job_id]

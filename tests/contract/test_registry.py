@@ -210,3 +210,24 @@ def test_a_session_that_ends_by_itself_holds_nothing(registry):
     registry.worker_gone(record.worker_id, LATER)
     expected = replace(record, status=WorkerStatus.INACTIVE, last_heartbeat=LATER, running=())
     assert registry.worker(record.worker_id) == expected
+
+
+# names
+
+
+def test_a_pool_is_kept_once(registry):
+    assert registry.pools() == frozenset()
+    for pool in ("script-gpu", "docker", "script-gpu"):
+        registry.add_pool(pool)
+    assert registry.pools() == {"script-gpu", "docker"}
+
+
+def test_a_task_is_paused_in_its_own_workspace_and_goes_on(registry):
+    for workspace, task in (("demo", "build"), ("demo", "odd #1"), ("demo", "build"), ("x", "y")):
+        registry.pause_task(workspace, task, paused=True)
+    assert registry.paused_tasks("demo") == {"build", "odd #1"}
+    for _ in range(2):
+        registry.pause_task("demo", "build", paused=False)
+    assert registry.paused_tasks("demo") == {"odd #1"}
+    assert registry.paused_tasks("x") == {"y"}
+    assert registry.paused_tasks("never") == frozenset()

@@ -14,7 +14,7 @@ from chalicelib.domain.logs import LogChunk, LogLine
 from chalicelib.domain.values import NO_PAYLOAD, BlobRef, Payload, StepRef
 from chalicelib.domain.worker import WorkerRecord, WorkerStatus
 from chalicelib.domain.workspace import Revision, WorkspaceRecord
-from chalicelib.engine.ports import Claim, JobFilter, StepEnd, StepRetry
+from chalicelib.engine.ports import Claim, JobEnd, JobFilter, StepBegin, StepEnd, StepRetry
 from tests.fakes.clock import NOON
 
 
@@ -33,6 +33,27 @@ def a_job(**given) -> Job:
             "input": Payload({"branch": "main"}),
             "due": at + timedelta(minutes=1),
             "nonce": uuid4().hex,
+        }
+        | given
+    )
+
+
+def a_job_end(status: JobStatus = JobStatus.COMPLETED, **given) -> JobEnd:
+    """The end of a job at noon that leaves nothing to do."""
+    return JobEnd(
+        **{"status": status, "at": NOON, "nonce": uuid4().hex, "after": frozenset()} | given
+    )
+
+
+def a_begin(job_id: str, step: str = "build", *, attempt: int = 1, **given) -> StepBegin:
+    """What was decided at noon of a step that workers run: it is ready."""
+    return StepBegin(
+        **{
+            "ref": StepRef(job_id, step),
+            "attempt": attempt,
+            "nonce": uuid4().hex,
+            "status": StepStatus.READY,
+            "at": NOON,
         }
         | given
     )
