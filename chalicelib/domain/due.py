@@ -15,9 +15,9 @@ FIRST = timedelta(minutes=1)
 LONGEST = timedelta(minutes=5)
 
 
-def first_due(now: datetime) -> datetime:
-    """Return when a job that was just created is looked at first."""
-    return _rounded(now + FIRST)
+def first_due(now: datetime, wanted: Iterable[datetime] = ()) -> datetime:
+    """Return when a job that was just created is looked at first; `wanted` as for `next_due`."""
+    return next_due(now, 0, wanted)
 
 
 def next_due(now: datetime, looks: int, wanted: Iterable[datetime]) -> datetime:

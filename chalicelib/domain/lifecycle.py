@@ -11,7 +11,7 @@ from enum import StrEnum
 class JobStatus(StrEnum):
     """Where a job stands.
 
-    `SKIPPED` is written at creation only, by a schedule's `concurrency: skip`.
+    `SKIPPED` is the end of a job that found no place under a limit whose rule is to skip.
     """
 
     PENDING = "pending"
@@ -30,8 +30,9 @@ class JobStatus(StrEnum):
 class StepStatus(StrEnum):
     """Where a step stands, as users see it.
 
-    `PENDING`, `READY` and `SKIPPED` are derived and never stored, with one exception: a retry that
-    waits is stored, as `READY` with the attempt that comes next.
+    `PENDING` is derived and never stored. So are `READY` and `SKIPPED`, but for what was decided
+    once and for all: a retry that waits is stored as `READY` with the attempt that comes next, and
+    so is what a `when` said.
     """
 
     PENDING = "pending"
@@ -51,13 +52,29 @@ class StepStatus(StrEnum):
 
 _JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset(
-        {JobStatus.RUNNING, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}
+        {
+            JobStatus.RUNNING,
+            JobStatus.COMPLETED,
+            JobStatus.FAILED,
+            JobStatus.CANCELLED,
+            JobStatus.SKIPPED,
+        }
     ),
     JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}),
 }
 
 _STEP_MOVES: dict[StepStatus, frozenset[StepStatus]] = {
-    StepStatus.PENDING: frozenset({StepStatus.READY, StepStatus.SKIPPED, StepStatus.CANCELLED}),
+    # A step that is decided late goes at once to what was decided.
+    StepStatus.PENDING: frozenset(
+        {
+            StepStatus.READY,
+            StepStatus.RUNNING,
+            StepStatus.SUSPENDED,
+            StepStatus.FAILED,
+            StepStatus.SKIPPED,
+            StepStatus.CANCELLED,
+        }
+    ),
     StepStatus.READY: frozenset(
         {StepStatus.RUNNING, StepStatus.SUSPENDED, StepStatus.FAILED, StepStatus.CANCELLED}
     ),

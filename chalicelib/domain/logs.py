@@ -67,15 +67,21 @@ def _events(flow: Flow, state: JobState) -> Iterator[tuple[datetime, str]]:
     yield job.created_at, f"Job created by {job.source_type}{source}, revision {job.revision}"
     for record in state.steps.values():
         yield from _step_events(record)
+    for records in state.instances.values():
+        for record in records.values():
+            yield from _instance_events(record)
+    for note in state.notes:
+        yield note.at, note.text
     statuses = derive(flow, state)
     for key, status in statuses.items():
-        if status is StepStatus.SKIPPED:
+        if status is StepStatus.SKIPPED and key not in state.steps:
             yield (
                 _skipped_at(flow, state, key),
                 f"Step '{key}' skipped: {_why(flow, statuses, key)}",
             )
     if job.completed_at is not None:
-        yield job.completed_at, f"Job {job.status}"
+        why = f": {job.reason}" if job.reason else ""
+        yield job.completed_at, f"Job {job.status}{why}"
 
 
 def _step_events(record: StepRecord) -> Iterator[tuple[datetime, str]]:
@@ -85,12 +91,33 @@ def _step_events(record: StepRecord) -> Iterator[tuple[datetime, str]]:
     if record.status is StepStatus.READY and record.retry_at and record.history:
         at = record.history[-1].failed_at
         yield at, f"{name} is tried again at {stamp(record.retry_at)} (attempt {record.attempt})"
-    if record.started_at is not None:
+    if record.loop is not None and record.started_at is not None:
+        yield record.started_at, f"{name} loops over {record.loop.total} items"
+    elif record.suspended_at is not None:
+        yield record.suspended_at, f"{name} is suspended: it waits for an answer"
+    elif record.started_at is not None:
         by = f" by worker {record.worker}" if record.worker else ""
+        by = f" as job {record.child}" if record.child else by
         yield record.started_at, f"{name} attempt {record.attempt} started{by}"
     if record.completed_at is not None:
-        why = f": {record.error}" if record.error else ""
-        yield record.completed_at, f"{name} {record.status}{why}"
+        yield record.completed_at, f"{name} {record.status}{_because(record)}"
+
+
+def _because(record: StepRecord) -> str:
+    if record.error:
+        return f": {record.error}"
+    said = record.output.inline
+    if isinstance(said, dict) and record.suspended_at is not None and said.get("approved_by"):
+        return f": approved by {said['approved_by']}"
+    is_skipped = record.status is StepStatus.SKIPPED
+    return ": its condition is false, or its list is empty" if is_skipped else ""
+
+
+def _instance_events(record: StepRecord) -> Iterator[tuple[datetime, str]]:
+    """Tell only what went wrong: a loop has up to 10,000 instances."""
+    is_quiet = record.status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
+    if record.history or not (is_quiet or record.status is StepStatus.RUNNING):
+        yield from _step_events(record)
 
 
 def _skipped_at(flow: Flow, state: JobState, key: str) -> datetime:

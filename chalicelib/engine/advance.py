@@ -1,125 +1,189 @@
-"""Carry out what `plan.decide` says: send ready steps, end the job, do what its end leaves to do.
+"""Look at a job, decide what is to be done (`plan.decide`), and do it, until nothing is left.
 
 Each act may be repeated or cut off anywhere; the sweep (`recovery`) picks up what was left.
+Source: protocol, "One pure function"; state machines, section 3.6.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 
-from chalicelib.domain.errors import ConflictError
+from chalicelib.domain.errors import ConflictError, StroemError
 from chalicelib.domain.job import AfterAction, Job, JobState
-from chalicelib.domain.lifecycle import JobStatus, StepStatus
-from chalicelib.domain.plan import Dispatch, Finish, decide, derive, unhalted
-from chalicelib.domain.pools import pool_of
+from chalicelib.domain.lifecycle import JobStatus
+from chalicelib.domain.loops import flow_key
+from chalicelib.domain.plan import (
+    Admit,
+    Begin,
+    Command,
+    Dispatch,
+    Finish,
+    Seed,
+    TurnLoop,
+    decide,
+    ready_before,
+)
 from chalicelib.domain.values import StepRef
+from chalicelib.engine import begin, concurrency, ending, loops, reruns
+from chalicelib.engine.agenda import Agenda, Look, Stop
 from chalicelib.engine.engine import Engine, Plan
-from chalicelib.engine.job_logs import archive_log
-from chalicelib.engine.ports import Message
-
-_HALT_ROUNDS = 3
 
 
 def advance(engine: Engine, job_id: str, since: str | None = None) -> None:
-    """Read the job, decide, act. `since` names the step whose end is being handled."""
-    act(engine, engine.jobs.load(job_id), since)
+    """Look at the job, and at every other job that this leads to: its parent, its sub-jobs.
+
+    `since` names the step or instance whose end is being handled.
+    """
+    agenda = Agenda()
+    agenda.look(job_id, since)
+    run(engine, agenda)
 
 
-def act(engine: Engine, state: JobState, since: str | None = None) -> None:
-    """Decide on a state that was just read, and carry the commands out.
+def start(engine: Engine, job: Job) -> None:
+    """Advance a job that was just made, so that its META need not be read again."""
+    agenda = Agenda()
+    act(engine, agenda, JobState(job))
+    run(engine, agenda)
+
+
+def advance_from(engine: Engine, state: JobState, since: str) -> None:
+    """Advance from a state that was read after the end of `since`."""
+    agenda = Agenda()
+    with suppress(ConflictError):
+        act(engine, agenda, state, since)
+    run(engine, agenda)
+
+
+def run(engine: Engine, agenda: Agenda) -> None:
+    """Take every look of the agenda; one job's fault keeps no other from its turn.
+
+    Raises:
+        StroemError: the first fault, when all was tried.
+    """
+    fault: StroemError | None = None
+    while agenda.looks:
+        look = agenda.looks.popleft()
+        try:
+            if look.stop is not None:
+                _stop(engine, look.job_id, look.stop)
+            act(engine, agenda, engine.jobs.load(look.job_id), look.since)
+        except ConflictError:
+            # Another caller ended the job in the meantime, and does what follows.
+            continue
+        except StroemError as error:
+            fault = fault or error
+    if fault is not None:
+        raise fault
+
+
+def act(engine: Engine, agenda: Agenda, state: JobState, since: str | None = None) -> None:
+    """Do what is to be done about a job that was just read.
 
     Raises:
         ConflictError: the job was to be ended, and had been already.
     """
-    if state.job.status.is_terminal:
-        after_end(engine, state)
-        return
+    look = Look(state.job.job_id, since)
     plan = engine.plan_of(state.job)
-    dispatches: list[Dispatch] = []
-    for command in decide(plan.flow, state, engine.clock.now(), since):
-        match command:
-            case Finish(status):
-                ended = _finish(engine, state.job, status, frozenset({AfterAction.ARCHIVE_LOG}))
-                after_end(engine, JobState(ended, state.steps))
-            case Dispatch():
-                dispatches.append(command)
-    _dispatch(engine, state.job.job_id, plan, dispatches)
+    sent = set(ready_before(plan.flow, state, since))
+    # Each round begins or ends a step at least, or is the last.
+    for _ in range(2 * len(plan.flow.steps) + 4):
+        if state.job.status.is_terminal:
+            ending.after_end(engine, agenda, plan, state)
+            return
+        commands = decide(plan.flow, state, engine.clock.now(), sent)
+        if commands and isinstance(commands[0], Finish):
+            state = replace(state, job=ending.finish(engine, plan, state.job, commands[0].status))
+            continue
+        expired = ending.expire(engine, plan, state.job)
+        if expired is not state.job:
+            state = replace(state, job=expired)
+            continue
+        # What is begun here is sent by that, too.
+        sent |= {command.step for command in commands if isinstance(command, Dispatch | Begin)}
+        changes = [_carry_out(engine, agenda, plan, state, one, look) for one in commands]
+        agenda.flush(engine)
+        if not any(changes):
+            return
+        state = engine.jobs.load(look.job_id)
 
 
-def cancel(engine: Engine, job_id: str) -> Job:
-    """Cancel a job that has not ended. What waits is cancelled with it; workers drop what runs.
+def _carry_out(
+    engine: Engine, agenda: Agenda, plan: Plan, state: JobState, command: Command, look: Look
+) -> bool:
+    """Say whether the job must be read again: what stands of it was changed."""
+    match command:
+        case Dispatch(step, attempt, delay_s):
+            job = state.job
+            agenda.send(plan, job.workspace, StepRef(job.job_id, step), attempt, delay_s)
+            return False
+        case Begin(step, attempt):
+            begin.begin(engine, agenda, plan, state, StepRef(look.job_id, step), attempt)
+            return True
+        case TurnLoop(step):
+            return _turn(engine, agenda, plan, state, step, look.since)
+        case Admit():
+            return _admit(engine, agenda, plan, state)
+        case Seed():
+            return reruns.seed(engine, state)
+    return False
+
+
+def _admit(engine: Engine, agenda: Agenda, plan: Plan, state: JobState) -> bool:
+    """Let the job have its slots, or end it where its rule is to skip."""
+    admission = concurrency.admit(engine, agenda, plan, state)
+    if admission.skipped is not None:
+        ending.finish(engine, plan, state.job, JobStatus.SKIPPED, reason=admission.skipped)
+    return admission.is_admitted or admission.skipped is not None
+
+
+def _turn(
+    engine: Engine, agenda: Agenda, plan: Plan, state: JobState, step: str, since: str | None
+) -> bool:
+    """Turn a loop; one that the end at hand has nothing to do with only if it has just begun."""
+    run = state.steps[step].loop
+    if run is not None and run.sent == 0:
+        since = None
+    elif since is not None and flow_key(since) != step:
+        return False
+    return loops.turn(engine, agenda, plan, state, step, since)
+
+
+def cancel(
+    engine: Engine, job_id: str, *, reason: str = "Cancelled by request", killed: bool = False
+) -> Job:
+    """Cancel a job that has not ended, and its sub-jobs. What waits is cancelled with it.
 
     META is written first and the steps are read then; a claim does it the other way round, so one
-    of the two always sees the other. Then every step that might go on is halted.
+    of the two always sees the other. Then every step that might go on is halted; workers drop what
+    runs, after a grace that `killed` takes away. A cancelled job may be killed while some runs.
 
     Raises:
         NotFoundError: no such job.
         ConflictError: it has ended already.
     """
     job = engine.jobs.get(job_id)
-    after = frozenset({AfterAction.STOP_STEPS, AfterAction.ARCHIVE_LOG})
-    ended = _finish(engine, job, JobStatus.CANCELLED, after)
-    after_end(engine, engine.jobs.load(job_id))
-    return ended
+    if job.status.is_terminal and not (killed and AfterAction.STOP_STEPS in job.after):
+        raise ConflictError(f"job {job_id} has ended already: it is {job.status}")
+    agenda = Agenda()
+    if job.status.is_terminal:
+        agenda.cancel(job_id, Stop(reason, killed))
+        job = replace(job, killed=True)
+    else:
+        job = ending.finish(
+            engine, engine.plan_of(job), job, JobStatus.CANCELLED, reason=reason, killed=killed
+        )
+        agenda.look(job_id)
+    run(engine, agenda)
+    return job
 
 
-def after_end(engine: Engine, state: JobState) -> None:
-    """Do what the ended job still has to do, in order; the log is archived when no step runs."""
-    job = state.job
-    if AfterAction.STOP_STEPS in job.after:
-        state = _halted(engine, state)
-        if any(not status.is_terminal for status in _statuses(engine, state).values()):
-            return
-        engine.jobs.after_done(job.job_id, AfterAction.STOP_STEPS)
-    if AfterAction.ARCHIVE_LOG in job.after:
-        archive_log(engine.blobs, engine.logs, engine.plan_of(job).flow, state)
-        engine.jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG)
-
-
-def _halted(engine: Engine, state: JobState) -> JobState:
-    """Halt every step of the cancelled job that might go on; return the job as it stands then.
-
-    A step that goes on in the meantime, time and again, is left for the next look.
-    """
-    job = state.job
-    flow = engine.plan_of(job).flow
-    for _ in range(_HALT_ROUNDS):
-        steps = unhalted(flow, state)
-        if not steps:
-            break
-        for step in steps:
-            ref, seen = StepRef(job.job_id, step), state.steps.get(step)
-            with suppress(ConflictError):
-                engine.jobs.halt_step(ref, seen, engine.clock.now())
-        state = engine.jobs.load(job.job_id)
-    return state
-
-
-def _statuses(engine: Engine, state: JobState) -> dict[str, StepStatus]:
-    return derive(engine.plan_of(state.job).flow, state)
-
-
-def settle(engine: Engine, job_id: str, since: str) -> None:
-    """Advance after a step's end; that another caller ended the job first is no error."""
-    try:
-        advance(engine, job_id, since)
-    except ConflictError:
-        return
-
-
-def _finish(engine: Engine, job: Job, status: JobStatus, after: frozenset[AfterAction]) -> Job:
-    now = engine.clock.now()
-    return engine.jobs.finish(job.job_id, status, now, engine.ids.nonce(), after)
-
-
-def _dispatch(engine: Engine, job_id: str, plan: Plan, dispatches: Iterable[Dispatch]) -> None:
-    """Send each step's message to the queue of the pool that its action asks for."""
-    by_pool: dict[str, list[tuple[Message, int]]] = defaultdict(list)
-    for item in dispatches:
-        pool = pool_of(plan.definition.action_of(plan.flow.steps[item.step]))
-        message = Message(StepRef(job_id, item.step), item.attempt)
-        by_pool[pool].append((message, item.delay_s))
-    for pool, messages in by_pool.items():
-        engine.queue.send(pool, messages)
+def _stop(engine: Engine, job_id: str, stop: Stop) -> None:
+    job = engine.jobs.get(job_id)
+    if not job.status.is_terminal:
+        plan = engine.plan_of(job)
+        ending.finish(
+            engine, plan, job, JobStatus.CANCELLED, reason=stop.reason, killed=stop.killed
+        )
+    elif stop.killed and not job.killed:
+        engine.jobs.kill(job_id)

@@ -5,30 +5,48 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chalicelib.domain.errors import UnavailableError
-from chalicelib.domain.job import Job
+from chalicelib.domain.hooks import find_task
+from chalicelib.domain.job import Job, LoopRun
+from chalicelib.domain.loops import flow_key
 from chalicelib.domain.plan import Flow, flow_of
+from chalicelib.domain.pools import pool_of
 from chalicelib.domain.template import Renderer
+from chalicelib.domain.values import JsonValue
 from chalicelib.domain.workflow import Definition, Task
+from chalicelib.engine.payloads import load_payload
 from chalicelib.engine.ports import (
     Blobs,
     Clock,
     Definitions,
     Ids,
     JobStore,
+    Links,
     LogStore,
     Queue,
     Registry,
+    Slots,
 )
 
 _KEPT_FLOWS = 256
+_KEPT_JOBS = 4096
+_KEPT_LOOPS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Figures of this installation; times in seconds, None for no limit."""
+    """Figures of this installation; times in seconds, None for no limit.
+
+    `scaling_pools` start workers when work comes, so a step may wait there without a live one;
+    elsewhere a step that no live worker can take fails after `unclaimed_s`.
+    `workspace_jobs` is how many jobs of one workspace may run at a time.
+    """
 
     pools: tuple[str, ...] = ("script",)
+    scaling_pools: frozenset[str] = frozenset()
     default_step_timeout_s: int | None = None
+    default_job_timeout_s: int | None = None
+    unclaimed_s: int | None = 600
+    workspace_jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +57,17 @@ class Plan:
     task: Task
     flow: Flow
 
+    def pool_of(self, step: str) -> str:
+        """Return the pool that runs a step of the flow, or an instance of it."""
+        return pool_of(self.definition.action_of(self.flow.steps[flow_key(step)]))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """What a use case gets as its first argument."""
 
     jobs: JobStore
+    slots: Slots
     registry: Registry
     logs: LogStore
     blobs: Blobs
@@ -53,8 +76,11 @@ class Engine:
     ids: Ids
     definitions: Definitions
     renderer: Renderer
+    links: Links
     limits: Limits = field(default_factory=Limits)
     _plans: dict[tuple[str, str, str], Plan] = field(default_factory=dict)
+    _runs: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    _items: dict[str, list[JsonValue]] = field(default_factory=dict)
 
     def plan_of(self, job: Job) -> Plan:
         """Return what the job runs, kept for the next look: a revision never changes.
@@ -64,10 +90,13 @@ class Engine:
                 job was made from.
         """
         key = (job.workspace, job.revision, job.task)
+        if len(self._runs) >= _KEPT_JOBS:
+            self._runs.clear()
+        self._runs[job.job_id] = key
         plan = self._plans.get(key)
         if plan is None:
             definition = self.definitions.load(job.workspace, job.revision)
-            task = definition.tasks.get(job.task)
+            task = find_task(definition, job.task)
             if task is None:
                 raise UnavailableError(
                     f"revision {job.revision} of workspace {job.workspace!r} "
@@ -75,5 +104,23 @@ class Engine:
                 )
             if len(self._plans) >= _KEPT_FLOWS:
                 self._plans.clear()
-            plan = self._plans[key] = Plan(definition, task, flow_of(task))
+            plan = self._plans[key] = Plan(definition, task, flow_of(task, definition.actions))
         return plan
+
+    def known_plan(self, job_id: str) -> Plan | None:
+        """Return what a job runs if this process has seen it lately: that never changes."""
+        key = self._runs.get(job_id)
+        return self._plans.get(key) if key else None
+
+    def items_of(self, loop: LoopRun) -> list[JsonValue]:
+        """Return what a loop goes over, kept for its next instance: it never changes."""
+        key = loop.items.ref.key if loop.items.ref else ""
+        items = self._items.get(key) if key else None
+        if items is None:
+            value = load_payload(self.blobs, loop.items)
+            items = value if isinstance(value, list) else []
+            if len(self._items) >= _KEPT_LOOPS:
+                self._items.clear()
+            if key:
+                self._items[key] = items
+        return items

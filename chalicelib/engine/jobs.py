@@ -9,10 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from uuid import UUID, uuid5
 
-from chalicelib.domain import keys
-from chalicelib.domain.due import first_due
 from chalicelib.domain.errors import (
     ConflictError,
     IdempotencyError,
@@ -20,17 +17,16 @@ from chalicelib.domain.errors import (
     NotFoundError,
     UnavailableError,
 )
-from chalicelib.domain.inputs import CheckedInput, check_input
-from chalicelib.domain.job import Job, JobState
-from chalicelib.domain.lifecycle import JobStatus, SourceType
+from chalicelib.domain.inputs import check_input
+from chalicelib.domain.job import Job
+from chalicelib.domain.lifecycle import SourceType
 from chalicelib.domain.support import unsupported
 from chalicelib.domain.values import JsonObject
-from chalicelib.domain.workflow import Definition, Task
-from chalicelib.engine.advance import act
+from chalicelib.domain.workflow import Definition, Priority, Task
+from chalicelib.engine.advance import start
 from chalicelib.engine.engine import Engine
-from chalicelib.engine.payloads import encode, store_blob, store_payload
-
-_JOB_NAMESPACE = UUID("6f1c5e3a-0c1e-5d0b-9a5b-7b7a5f1d2c11")
+from chalicelib.engine.making import NewJob, derived_id, make
+from chalicelib.engine.payloads import encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +39,7 @@ class JobRequest:
     source_type: SourceType = SourceType.API
     source_id: str | None = None
     idempotency_key: str | None = None
+    priority: Priority | None = None
 
 
 def create(engine: Engine, request: JobRequest) -> Job:
@@ -63,14 +60,26 @@ def create(engine: Engine, request: JobRequest) -> Job:
     definition = engine.definitions.load(request.workspace, workspace.revision)
     task = _task(definition, request)
     checked = check_input(task.input, request.input, definition)
-    wanted = _new_job(engine, request, workspace.revision, checked)
-    job = engine.jobs.create(wanted)
-    if job.nonce != wanted.nonce:
-        _check_repeat(job, wanted)
+    request_hash = _request_hash(request)
+    new = NewJob(
+        job_id=_job_id(engine, request),
+        workspace=request.workspace,
+        revision=workspace.revision,
+        definition=definition,
+        task=task,
+        input=checked,
+        source_type=request.source_type,
+        source_id=request.source_id,
+        request_hash=request_hash,
+        priority=request.priority,
+    )
+    job, is_new = make(engine, new)
+    if not is_new:
+        _check_repeat(job, request_hash)
         return job
     # The job stands: who asked for it must not ask again because its first steps were not sent.
     with suppress(ConflictError, UnavailableError):
-        act(engine, JobState(job))
+        start(engine, job)
     return job
 
 
@@ -84,38 +93,11 @@ def _task(definition: Definition, request: JobRequest) -> Task:
     return task
 
 
-def _new_job(engine: Engine, request: JobRequest, revision: str, checked: CheckedInput) -> Job:
-    now = engine.clock.now()
-    job_id = _job_id(engine, request)
-    digest = sha256(encode([checked.shown, checked.secret])).hexdigest()[:16]
-    secret_input = None
-    if checked.secret:
-        key = keys.secret_input_blob(request.workspace, job_id, digest)
-        secret_input = store_blob(engine.blobs, key, encode(checked.secret))
-    return Job(
-        job_id=job_id,
-        workspace=request.workspace,
-        task=request.task,
-        revision=revision,
-        status=JobStatus.PENDING,
-        source_type=request.source_type,
-        source_id=request.source_id,
-        created_at=now,
-        input=store_payload(
-            engine.blobs, keys.input_blob(request.workspace, job_id, digest), checked.shown
-        ),
-        secret_input=secret_input,
-        request_hash=_request_hash(request),
-        due=first_due(now),
-        nonce=engine.ids.nonce(),
-    )
-
-
 def _job_id(engine: Engine, request: JobRequest) -> str:
     """Return a new id, or the one that stands for the idempotency key. Source: decision 8."""
     if request.idempotency_key is None:
         return engine.ids.job_id()
-    return str(uuid5(_JOB_NAMESPACE, f"{request.workspace}\n{request.idempotency_key}"))
+    return derived_id(request.workspace, request.idempotency_key)
 
 
 def _request_hash(request: JobRequest) -> str | None:
@@ -124,8 +106,8 @@ def _request_hash(request: JobRequest) -> str | None:
     return sha256(encode([request.task, request.input])).hexdigest()
 
 
-def _check_repeat(job: Job, wanted: Job) -> None:
-    if job.request_hash != wanted.request_hash:
+def _check_repeat(job: Job, request_hash: str | None) -> None:
+    if job.request_hash != request_hash:
         raise IdempotencyError(
             f"the idempotency key was used for job {job.job_id} with another task or input; "
             "use a new key for a new request"

@@ -10,81 +10,55 @@ Source: protocol.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from chalicelib.domain.job import AfterAction, Job, JobState, PastAttempt, StepRecord
-from chalicelib.domain.lifecycle import JobStatus, SourceType, StepStatus
+from chalicelib.domain.job import AfterAction, Job, JobState, LoopGroup, Note, Slot, StepRecord
+from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.logs import LogChunk
-from chalicelib.domain.values import Payload, StepRef
+from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import WorkerRecord
 from chalicelib.domain.workflow import Definition
 from chalicelib.domain.workspace import Revision, WorkspaceRecord
+from chalicelib.engine.moves import (
+    Claim,
+    JobEnd,
+    JobFilter,
+    Line,
+    ListPosition,
+    Message,
+    Received,
+    SeedRecords,
+    StepBegin,
+    StepEnd,
+    StepRetry,
+    Waiter,
+)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A worker's wish to run one attempt. `lease` is the nonce of this claim."""
-
-    ref: StepRef
-    attempt: int
-    lease: str
-    session: str
-    worker: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepEnd:
-    """How a running attempt ended.
-
-    `lease` must be the one that holds the step; `status` is terminal. `halted`: it ends because
-    the job was cancelled.
-    """
-
-    ref: StepRef
-    attempt: int
-    lease: str
-    nonce: str
-    status: StepStatus
-    at: datetime
-    error: str | None = None
-    output: Payload
-    halted: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRetry:
-    """A failed attempt that another follows: attempt `past.attempt + 1` waits for `retry_at`."""
-
-    ref: StepRef
-    lease: str
-    nonce: str
-    past: PastAttempt
-    retry_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs a list shows; None and "" filter nothing.
-
-    `search` is a case-insensitive substring of task, workspace, source id or job id.
-    """
-
-    workspaces: Sequence[str]
-    task: str | None = None
-    status: JobStatus | None = None
-    source_type: SourceType | None = None
-    search: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ListPosition:
-    """A place in a list of jobs: the row that was shown last."""
-
-    created_at: datetime
-    job_id: str
+__all__ = [
+    "Blobs",
+    "Claim",
+    "Clock",
+    "Definitions",
+    "Ids",
+    "JobEnd",
+    "JobFilter",
+    "JobStore",
+    "Line",
+    "Links",
+    "ListPosition",
+    "LogStore",
+    "Message",
+    "Queue",
+    "Received",
+    "Registry",
+    "SeedRecords",
+    "Slots",
+    "StepBegin",
+    "StepEnd",
+    "StepRetry",
+    "Waiter",
+]
 
 
 class JobStore(Protocol):
@@ -97,12 +71,27 @@ class JobStore(Protocol):
         """Return META. Raises NotFoundError."""
 
     def load(self, job_id: str) -> JobState:
-        """Return META and all step records in one consistent query. Raises NotFoundError."""
+        """Return META, step records, groups of loops and notes in one consistent query.
+
+        Records of instances are not among them. Raises NotFoundError.
+        """
 
     def load_steps(self, job_id: str, steps: Collection[str]) -> JobState:
-        """Return META and the records of these steps only, of those that have one.
+        """Return META and the records of these steps or instances, of those that have one.
 
-        Each is read consistently, but not all at one instant. Raises NotFoundError.
+        All are found by their names in `steps`. Each is read consistently, but not all at one
+        instant. Raises NotFoundError.
+        """
+
+    def load_instances(
+        self, job_id: str, step: str, first: int, last: int
+    ) -> Mapping[int, StepRecord]:
+        """Return the records of a loop's instances `first` to `last`, of those that have one."""
+
+    def begin_step(self, begin: StepBegin) -> StepRecord:
+        """Write what was decided of a step that has no record, or is ready for this attempt.
+
+        The history stays. Raises ConflictError when anything else stands there.
         """
 
     def claim_step(self, claim: Claim) -> StepRecord:
@@ -114,7 +103,7 @@ class JobStore(Protocol):
         """
 
     def end_step(self, end: StepEnd) -> StepRecord:
-        """End the running attempt that the lease holds. Raises FencedError."""
+        """End the attempt that the lease holds, running or suspended. Raises FencedError."""
 
     def retry_step(self, retry: StepRetry) -> StepRecord:
         """Send the running attempt that the lease holds back to ready.
@@ -122,26 +111,62 @@ class JobStore(Protocol):
         Raises FencedError, and ConflictError when the attempt is halted: nothing follows it.
         """
 
+    def hand_back(self, ref: StepRef, attempt: int, lease: str, nonce: str) -> StepRecord:
+        """Make the running attempt that the lease holds ready again, as if never claimed.
+
+        Raises FencedError, and ConflictError when the attempt is halted.
+        """
+
+    def told(self, ref: StepRef) -> None:
+        """Note that the hooks of the step's suspension were fired. Safe to repeat."""
+
+    def begin_group(self, job_id: str, step: str, group: LoopGroup) -> None:
+        """Write a group of a loop if it is absent."""
+
+    def mark_sent(self, job_id: str, step: str, below: int) -> int:
+        """Raise the loop's mark of instances that were sent to `below`, unless it is higher.
+
+        Return what it was: the caller that raised it sends those in between. Raises ConflictError
+        when the loop does not run.
+        """
+
+    def leave_group(self, ref: StepRef, *, failed: bool) -> LoopGroup:
+        """Take an instance that has ended out of its group's open ones; return the group.
+
+        Safe to repeat. Raises ConflictError when there is no such group.
+        """
+
     def halt_step(self, ref: StepRef, seen: StepRecord | None, at: datetime) -> None:
         """Keep the step of a cancelled job from going on from where `seen` shows it.
 
-        One that runs is marked as halted; one that waits (None: never touched) ends as cancelled,
-        so that no message begins it any more. A repeat is no error. Raises ConflictError when the
-        step is not there any more.
+        One that runs is marked as halted; one that waits or is suspended (None: never touched)
+        ends as cancelled, so that nothing begins it any more. A repeat is no error. Raises
+        ConflictError when the step is not there any more.
         """
 
     def start(self, job_id: str, at: datetime) -> None:
         """Make a pending job running; leave any other alone."""
 
-    def finish(
-        self,
-        job_id: str,
-        status: JobStatus,
-        at: datetime,
-        nonce: str,
-        after: frozenset[AfterAction],
-    ) -> Job:
+    def finish(self, job_id: str, end: JobEnd) -> Job:
         """End a job that has not ended; `due` stays. Raises ConflictError when it had ended."""
+
+    def kill(self, job_id: str) -> None:
+        """Mark a cancelled job as killed: its steps get no grace any more."""
+
+    def admit(self, job_id: str, at: datetime) -> None:
+        """Note that the job has all its slots. Leave an ended job alone. Safe to repeat."""
+
+    def pause(self, job_id: str, *, paused: bool) -> Job:
+        """Pause the job or let it go on. Safe to repeat. Raises ConflictError: it has ended."""
+
+    def seed(self, job_id: str, records: SeedRecords) -> None:
+        """Write the records where none stand, then note in META that they do. Safe to repeat."""
+
+    def add_rerun(self, job_id: str, rerun: str) -> None:
+        """Note on a job that another one runs it again. Safe to repeat; keeps the first 100."""
+
+    def tell(self, job_id: str, note: Note) -> None:
+        """Keep the note if none has its key."""
 
     def after_done(self, job_id: str, action: AfterAction) -> None:
         """Take one after-action off an ended job; with the last one, `due` goes.
@@ -168,8 +193,27 @@ class JobStore(Protocol):
         """Count the newest 10,000 jobs of each workspace by status. Eventually consistent."""
 
 
+class Slots(Protocol):
+    """Places under a limit, by key. Lives in the table `jobs`, apart from any job."""
+
+    def wait(self, key: str, waiter: Waiter) -> None:
+        """Put the job in the line. Safe to repeat."""
+
+    def take(self, slot: Slot, job_id: str) -> bool:
+        """Give the job a place if there is one, or if it has one; say whether it has one now."""
+
+    def leave_line(self, key: str, waiter: Waiter) -> None:
+        """Take the job out of the line. Safe to repeat."""
+
+    def give_back(self, key: str, job_id: str) -> None:
+        """Take the job's place away. Safe to repeat."""
+
+    def line(self, key: str, limit: int) -> Line:
+        """Return all holders and the first `limit` waiters. Strongly consistent."""
+
+
 class Registry(Protocol):
-    """The table `registry`: workspaces, revisions, workers."""
+    """The table `registry`: workspaces, revisions, workers, pools."""
 
     def workspace(self, name: str) -> WorkspaceRecord:
         """Raises NotFoundError."""
@@ -209,6 +253,18 @@ class Registry(Protocol):
     def worker_gone(self, worker_id: str, at: datetime) -> None:
         """Note that the session ended by itself: it holds nothing any more."""
 
+    def pools(self) -> frozenset[str]:
+        """Return the pools that were added beside those of the installation."""
+
+    def add_pool(self, pool: str) -> None:
+        """Keep the pool's name, so that workers who fit it ask for its work. Safe to repeat."""
+
+    def paused_tasks(self, workspace: str) -> frozenset[str]:
+        """Return the tasks of a workspace whose triggers are paused."""
+
+    def pause_task(self, workspace: str, task: str, *, paused: bool) -> None:
+        """Pause all triggers of a task, or let them go on. Safe to repeat."""
+
 
 class LogStore(Protocol):
     """The table `logs`: chunks of lines."""
@@ -245,23 +301,6 @@ class Blobs(Protocol):
         """Return a URL that answers a GET of this object until it expires."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A ready step, as it travels: no truth, only a hint that a claim may succeed."""
-
-    ref: StepRef
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message in flight, with the receipt that deletes it."""
-
-    message: Message
-    pool: str
-    receipt: str
-
-
 class Queue(Protocol):
     """One standard queue per pool: at least once, in no order."""
 
@@ -293,6 +332,15 @@ class Ids(Protocol):
 
     def draw(self) -> float:
         """Return a number from 0 up to 1, for jitter."""
+
+
+class Links(Protocol):
+    """Signed addresses that let whoever has them do one thing, until they expire."""
+
+    def approval(
+        self, ref: StepRef, attempt: int, *, approved: bool, expires_at: datetime
+    ) -> str | None:
+        """Return the address that answers an approval; None where no key or address is set up."""
 
 
 class Definitions(Protocol):

@@ -1,15 +1,16 @@
 """The sweep: set going again what a crash, a lost message or a dead worker left behind.
 
 The `due` index nominates, the strongly read item decides; two sweeps at once are harmless.
-Every status that is not terminal is owned by a rule here:
-a pending or running job by `look`, a ready step by its re-dispatch, a running step by the check of
-its session and its timeout, an ended job with after-actions by `after_end`.
+Every status that is not terminal is owned by a rule here: a pending or running job by `look`, a
+ready step by its re-dispatch, a running step by the check of its session and its timeout, a
+suspended one by its timeout, a loop by its turn, a sub-job's step by the sub-job that is ensured,
+an ended job with after-actions by `after_end`.
 Source: protocol, "Sweep"; I8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,10 +19,13 @@ from chalicelib.domain.due import LONGEST, next_due
 from chalicelib.domain.errors import ConflictError, NotFoundError, StroemError, UnavailableError
 from chalicelib.domain.job import JobState, StepRecord
 from chalicelib.domain.lifecycle import StepStatus
+from chalicelib.domain.loops import flow_key
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import SILENT_AFTER, WorkerRecord, WorkerStatus
-from chalicelib.engine.advance import act
-from chalicelib.engine.engine import Engine
+from chalicelib.engine import approvals, children, loops
+from chalicelib.engine.advance import act, run
+from chalicelib.engine.agenda import Agenda, Stop
+from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.steps import EndedBy, Hold, fail
 
 BATCH = 100
@@ -68,7 +72,8 @@ def sweep_sessions(engine: Engine, now: datetime) -> int:
             for job_id in dict.fromkeys(ref.job_id for ref in session.running or ()):
                 # What goes wrong here, the job's own look comes back to.
                 with suppress(StroemError):
-                    _fail_overdue(engine, engine.jobs.load(job_id))
+                    state = engine.jobs.load(job_id)
+                    _fail_overdue(engine, state, _at_work(engine, state))
     return silent
 
 
@@ -78,62 +83,111 @@ def look(engine: Engine, job_id: str) -> None:
         state = engine.jobs.load(job_id)
     except NotFoundError:
         return
-    # First of all, so that a job which cannot be looked at keeps no other from its turn.
-    _postpone(engine, state)
-    if _fail_overdue(engine, state):
-        state = engine.jobs.load(job_id)
     try:
-        act(engine, state)
-    except ConflictError:
-        return
+        at_work = _at_work(engine, state)
+    except StroemError:
+        # A job that cannot be looked at keeps no other from its turn.
+        _postpone(engine, state, ())
+        raise
+    _postpone(engine, state, at_work)
+    if _fail_overdue(engine, state, at_work):
+        state = engine.jobs.load(job_id)
+        at_work = _at_work(engine, state)
+    agenda = Agenda()
+    with suppress(ConflictError):
+        _mend(engine, agenda, state, at_work)
+        act(engine, agenda, state)
+    run(engine, agenda)
 
 
-def _postpone(engine: Engine, state: JobState) -> None:
-    now = engine.clock.now()
-    if state.job.due is None or state.job.due > now:
+def _at_work(engine: Engine, state: JobState) -> list[StepRecord]:
+    """Return the records of the steps and instances that have begun and not ended."""
+    own = [record for record in state.steps.values() if not record.status.is_terminal]
+    return own + loops.at_work(engine, state)
+
+
+def _postpone(engine: Engine, state: JobState, at_work: Sequence[StepRecord]) -> None:
+    now, job = engine.clock.now(), state.job
+    if job.due is None or job.due > now:
         # Nominated before its time: such a look must not put off the one that is due.
         return
-    looks = state.job.looks + 1
-    wanted = [record.retry_at for record in state.steps.values() if record.retry_at]
-    # A definition that is not to be had keeps the job from its timeouts, not from its next look.
-    with suppress(NotFoundError, UnavailableError):
-        wanted += [overdue for _, overdue in _running(engine, state) if overdue]
-    due = next_due(now, looks, wanted)
-    engine.jobs.postpone(state.job.job_id, due, looks)
+    looks = job.looks + 1
+    wanted = [job.start_at, job.deadline, *(record.retry_at for record in at_work)]
+    if at_work:
+        # A definition that is not to be had keeps the job from its timeouts, not from its look.
+        with suppress(NotFoundError, UnavailableError):
+            plan = engine.plan_of(job)
+            wanted += [overdue_at(engine, plan, record) for record in at_work]
+    due = next_due(now, looks, [instant for instant in wanted if instant is not None])
+    engine.jobs.postpone(job.job_id, due, looks)
 
 
-def _running(engine: Engine, state: JobState) -> Iterator[tuple[StepRecord, datetime | None]]:
-    """Yield the running steps, each with the instant at which its worker must have ended it."""
-    for record in state.steps.values():
-        if record.status is not StepStatus.RUNNING:
-            continue
-        step = engine.plan_of(state.job).flow.steps[record.step]
-        timeout_s = step.timeout_s or engine.limits.default_step_timeout_s
-        if timeout_s is None or record.started_at is None:
-            yield record, None
-        else:
-            yield record, record.started_at + timedelta(seconds=timeout_s) + TIMEOUT_GRACE
+def overdue_at(engine: Engine, plan: Plan, record: StepRecord) -> datetime | None:
+    """Return when the step is over its time for good; None when it never is."""
+    timeout_s = plan.flow.steps[flow_key(record.step)].timeout_s
+    if record.loop is not None:
+        return None
+    if record.status is StepStatus.SUSPENDED:
+        began, grace = record.suspended_at, timedelta()
+    else:
+        began, grace = record.started_at, timedelta() if record.child else TIMEOUT_GRACE
+        timeout_s = timeout_s or (None if record.child else engine.limits.default_step_timeout_s)
+    if timeout_s is None or began is None:
+        return None
+    return began + timedelta(seconds=timeout_s) + grace
 
 
-def _fail_overdue(engine: Engine, state: JobState) -> bool:
-    """Fail the running steps that no live session holds or that are over their time.
+def _fail_overdue(engine: Engine, state: JobState, at_work: Sequence[StepRecord]) -> bool:
+    """Fail the steps that no live session holds or that are over their time.
 
     Says whether there were any.
     """
-    now = engine.clock.now()
+    plan = engine.plan_of(state.job)
     found = False
-    for record, overdue in _running(engine, state):
-        if not _is_held(engine, state, record):
-            error = _lost_error(record)
-        elif overdue is not None and overdue <= now:
-            error = f"Step timed out: its worker {record.worker or 'unknown'} did not end it"
-        else:
+    for record in at_work:
+        error = _overdue_error(engine, plan, state, record)
+        if error is None:
             continue
         found = True
         hold = Hold(StepRef(state.job.job_id, record.step), record.attempt, record.lease or "")
         with suppress(ConflictError):
             fail(engine, hold, error, by=EndedBy.SWEEP)
+        if record.child is not None:
+            agenda = Agenda()
+            agenda.cancel(record.child, Stop(f"Its step {record.step!r} timed out"))
+            with suppress(NotFoundError):
+                run(engine, agenda)
     return found
+
+
+def _overdue_error(engine: Engine, plan: Plan, state: JobState, record: StepRecord) -> str | None:
+    """Say why the step must end now; None when it need not."""
+    if record.status is StepStatus.READY or record.loop is not None:
+        return None
+    by_worker = record.status is StepStatus.RUNNING and record.child is None
+    if by_worker and not _is_held(engine, state, record):
+        return _lost_error(record)
+    overdue = overdue_at(engine, plan, record)
+    if overdue is None or overdue > engine.clock.now():
+        return None
+    if record.status is StepStatus.SUSPENDED:
+        return "Approval timed out"
+    if record.child is not None:
+        return f"Step timed out: its sub-job {record.child} did not end in time"
+    return f"Step timed out: its worker {record.worker or 'unknown'} did not end it"
+
+
+def _mend(engine: Engine, agenda: Agenda, state: JobState, at_work: Sequence[StepRecord]) -> None:
+    """Make the sub-jobs and tell of the suspensions that a crash kept from it."""
+    if state.job.status.is_terminal:
+        return
+    plan = engine.plan_of(state.job)
+    for record in at_work:
+        ref = StepRef(state.job.job_id, record.step)
+        if record.child is not None and record.status is StepStatus.RUNNING:
+            children.ensure(engine, agenda, plan, state, ref, record)
+        elif record.tell:
+            approvals.tell(engine, agenda, plan, state, ref, record)
 
 
 def _is_held(engine: Engine, state: JobState, record: StepRecord) -> bool:

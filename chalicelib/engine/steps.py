@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import StrEnum
+from math import ceil
 
-from chalicelib.domain import keys
 from chalicelib.domain.errors import (
     ConflictError,
     FencedError,
@@ -21,44 +19,44 @@ from chalicelib.domain.errors import (
     TooEarlyError,
     UnavailableError,
 )
-from chalicelib.domain.job import JobState, PastAttempt
+from chalicelib.domain.job import Job, JobState
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
-from chalicelib.domain.retry import attempts_left, next_delay
+from chalicelib.domain.loops import flow_key, instance_of
 from chalicelib.domain.values import JsonValue, StepRef
-from chalicelib.domain.workflow import Action, FlowStep, Retry
-from chalicelib.engine.advance import settle
+from chalicelib.domain.workflow import Action, FlowStep
+from chalicelib.engine import ending, loops
+from chalicelib.engine.advance import advance, run
+from chalicelib.engine.agenda import Agenda
+from chalicelib.engine.attempts import (
+    MAX_ERROR_BYTES,
+    EndedBy,
+    Ending,
+    Hold,
+    clipped,
+    end_attempt,
+    end_failed,
+    retry_policy,
+)
 from chalicelib.engine.engine import Engine, Plan
-from chalicelib.engine.payloads import store_payload
-from chalicelib.engine.ports import Claim, Message, StepEnd, StepRetry
+from chalicelib.engine.ports import Claim, Message
 from chalicelib.engine.rendering import RenderedStep, render_step, steps_read
+from chalicelib.engine.rounds import ended, round_of
 
-MAX_ERROR_BYTES = 1024
-
-
-class EndedBy(StrEnum):
-    """Who ends an attempt.
-
-    It is part of the write's nonce: nobody takes another's end for its own.
-    """
-
-    WORKER = "worker"
-    SWEEP = "sweep"
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A running attempt, and the lease that holds it."""
-
-    ref: StepRef
-    attempt: int
-    lease: str
-
-    def nonce(self, by: EndedBy) -> str:
-        """Return the nonce of the write that ends the lease.
-
-        The same however often it is tried.
-        """
-        return f"{self.lease}/{by}"
+__all__ = [
+    "MAX_ERROR_BYTES",
+    "Assignment",
+    "EndedBy",
+    "Hold",
+    "Outcome",
+    "begin_claimed",
+    "claim",
+    "clipped",
+    "complete",
+    "fail",
+    "hand_back",
+    "retry_policy",
+    "take_lease",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,18 +95,28 @@ def claim(engine: Engine, message: Message, session: str, worker: str) -> Assign
     Raises:
         TemplateError: the step's templates failed; the step is ended as failed already.
         TooEarlyError: a retry whose time has not come: the message must stay.
-        UnavailableError, NotFoundError: what the step needs is not to be had; the attempt is ended
-            as failed, if that at least can be written.
+        NotFoundError: what the step needs is gone; the attempt is ended as failed.
+        UnavailableError: what it needs is not to be had now; the attempt is handed back, and the
+            message must stay.
+    """
+    hold = take_lease(engine, message, session, worker)
+    return None if hold is None else begin_claimed(engine, hold)
+
+
+def take_lease(engine: Engine, message: Message, session: str, worker: str) -> Hold | None:
+    """Claim the attempt and nothing more; None when it is not to be had.
+
+    Raises:
+        TooEarlyError: a retry whose time has not come.
     """
     hold = Hold(message.ref, message.attempt, engine.ids.nonce())
-    now = engine.clock.now()
     wanted = Claim(
         ref=hold.ref,
         attempt=hold.attempt,
         lease=hold.lease,
         session=session,
         worker=worker,
-        at=now,
+        at=engine.clock.now(),
     )
     try:
         engine.jobs.claim_step(wanted)
@@ -116,13 +124,35 @@ def claim(engine: Engine, message: Message, session: str, worker: str) -> Assign
         raise
     except ConflictError:
         return None
+    return hold
+
+
+def begin_claimed(engine: Engine, hold: Hold, whole: JobState | None = None) -> Assignment | None:
+    """Return what a claimed attempt is to run. `whole` is the job, as read after the claim.
+
+    Raises: as `claim`.
+    """
     try:
-        return _begin(engine, hold, now)
-    except (NotFoundError, UnavailableError) as error:
+        return _begin(engine, hold, whole)
+    except NotFoundError as error:
         # Nobody knows of this attempt, so nobody would end it before the sweep finds it lost.
         with suppress(StroemError):
             fail(engine, hold, f"The step could not begin: {error.message}")
         raise
+    except UnavailableError:
+        with suppress(StroemError):
+            hand_back(engine, hold)
+        raise
+
+
+def hand_back(engine: Engine, hold: Hold) -> None:
+    """Make an attempt that was claimed and did not begin ready again.
+
+    Raises:
+        FencedError: the lease does not hold the step.
+        ConflictError: it does, but the job was cancelled.
+    """
+    engine.jobs.hand_back(hold.ref, hold.attempt, hold.lease, f"{hold.lease}/back")
 
 
 def complete(engine: Engine, hold: Hold, outcome: Outcome) -> None:
@@ -134,12 +164,20 @@ def complete(engine: Engine, hold: Hold, outcome: Outcome) -> None:
     if outcome.error is not None and not outcome.cancelled:
         fail(engine, hold, outcome.error, output=outcome.output)
         return
-    end = _Ending(StepStatus.COMPLETED, outcome.error, outcome.output)
+    end = Ending(StepStatus.COMPLETED, outcome.error, outcome.output)
+    agenda = Agenda()
+    job = None
     if outcome.cancelled:
         job = engine.jobs.get(hold.ref.job_id)
         end = replace(end, status=StepStatus.CANCELLED, halted=job.status is JobStatus.CANCELLED)
-    _end(engine, hold, end)
-    settle(engine, hold.ref.job_id, since=hold.ref.step)
+    record = end_attempt(engine, hold, end)
+    if instance_of(hold.ref.step) is None:
+        agenda.look(hold.ref.job_id, since=hold.ref.step)
+    else:
+        plan = engine.known_plan(hold.ref.job_id)
+        plan = plan or engine.plan_of(job or engine.jobs.get(hold.ref.job_id))
+        ended(engine, agenda, plan.flow.steps[flow_key(hold.ref.step)], hold.ref, record)
+    run(engine, agenda)
 
 
 def fail(
@@ -157,52 +195,69 @@ def fail(
     Raises:
         FencedError: the lease does not hold the step.
     """
-    state = engine.jobs.load(hold.ref.job_id)
+    state = engine.jobs.load_steps(hold.ref.job_id, (hold.ref.step,))
     plan = engine.plan_of(state.job)
-    policy = retry_policy(plan, plan.flow.steps[hold.ref.step])
-    ended = _Ending(StepStatus.FAILED, error, output, by)
-    stopped = replace(ended, status=StepStatus.CANCELLED, halted=True)
-    if state.job.status is JobStatus.CANCELLED:
-        _end(engine, hold, stopped)
-    elif policy and attempts_left(policy, hold.attempt):
-        record = state.steps.get(hold.ref.step)
-        started_at = record.started_at if record else None
-        try:
-            _send_back(engine, hold, policy, error, started_at, by)
-        except FencedError:
-            raise
-        except ConflictError:
-            # The job was cancelled since it was read, and has halted this attempt.
-            _end(engine, hold, stopped)
-    else:
-        _end(engine, hold, ended)
-    settle(engine, hold.ref.job_id, since=hold.ref.step)
+    agenda = Agenda()
+    seen = state.job
+    state = replace(state, job=ending.expire(engine, plan, seen))
+    failure = Ending(StepStatus.FAILED, error, output, by)
+    record = end_failed(engine, plan, state, hold, failure)
+    if record.status.is_terminal:
+        ended(engine, agenda, plan.flow.steps[flow_key(hold.ref.step)], hold.ref, record)
+    elif flow_key(hold.ref.step) not in plan.flow.by_engine:
+        loops.send_attempt(engine, agenda, plan, state.job, hold.ref, record)
+        agenda.flush(engine)
+    if state.job is not seen:
+        agenda.look(state.job.job_id)
+    run(engine, agenda)
 
 
-def retry_policy(plan: Plan, step: FlowStep) -> Retry | None:
-    """Return the step's own policy, else its action's. Source: workflow language, section 1.2."""
-    return step.retry or plan.definition.action_of(step).retry
+def _begin(engine: Engine, hold: Hold, whole: JobState | None) -> Assignment | None:
+    """Read META after the claim, as `cancel` reads the steps after META, and render.
 
-
-def _begin(engine: Engine, hold: Hold, now: datetime) -> Assignment | None:
-    """Read META after the claim, as `cancel` reads the steps after META, and render."""
-    state = engine.jobs.load_steps(hold.ref.job_id, ())
+    What the templates read comes with it, where it is known what the job runs.
+    """
+    plan = engine.known_plan(hold.ref.job_id)
+    read = _read_by(plan, hold.ref) if plan else ()
+    state = whole or engine.jobs.load_steps(hold.ref.job_id, read)
     if state.job.status.is_terminal:
         _give_up(engine, hold)
         return None
+    if state.job.paused:
+        _wait(engine, hold)
+        return None
     if state.job.status is JobStatus.PENDING:
-        engine.jobs.start(hold.ref.job_id, now)
-    return _assignment(engine, state, hold)
+        engine.jobs.start(hold.ref.job_id, engine.clock.now())
+    if plan is None:
+        plan = engine.plan_of(state.job)
+        read = _read_by(plan, hold.ref)
+        if read and whole is None:
+            state = engine.jobs.load_steps(hold.ref.job_id, read)
+    return _assignment(engine, plan, state, hold)
 
 
-def _assignment(engine: Engine, state: JobState, hold: Hold) -> Assignment:
-    plan = engine.plan_of(state.job)
-    step = plan.flow.steps[hold.ref.step]
-    read = steps_read(plan, step)
-    if read:
-        state = engine.jobs.load_steps(hold.ref.job_id, read)
+def _read_by(plan: Plan, ref: StepRef) -> tuple[str, ...]:
+    """Return the steps whose records an attempt's templates need; an instance's loop is one."""
+    instance = instance_of(ref.step)
+    read = steps_read(plan, plan.flow.steps[flow_key(ref.step)])
+    return (*read, instance.step) if instance else read
+
+
+def _wait(engine: Engine, hold: Hold) -> None:
+    """Hand an attempt of a paused job back; whoever lets the job go on sends it again."""
+    with suppress(ConflictError):
+        hand_back(engine, hold)
+    if not engine.jobs.get(hold.ref.job_id).paused:
+        # It went on before the attempt was back.
+        advance(engine, hold.ref.job_id)
+
+
+def _assignment(engine: Engine, plan: Plan, state: JobState, hold: Hold) -> Assignment:
+    instance = instance_of(hold.ref.step)
+    step = plan.flow.steps[flow_key(hold.ref.step)]
     try:
-        rendered = render_step(engine, plan, state, step)
+        each = round_of(engine, state, instance) if instance else None
+        rendered = render_step(engine, plan, state, step, each)
     except TemplateError as error:
         fail(engine, hold, error.message)
         raise
@@ -213,8 +268,16 @@ def _assignment(engine: Engine, state: JobState, hold: Hold) -> Assignment:
         task=state.job.task,
         action=plan.definition.action_of(step),
         rendered=rendered,
-        timeout_s=step.timeout_s or engine.limits.default_step_timeout_s,
+        timeout_s=_timeout_s(engine, state.job, step),
     )
+
+
+def _timeout_s(engine: Engine, job: Job, step: FlowStep) -> int | None:
+    """Return how long the attempt may run: until its own timeout, or its job's deadline."""
+    limits = [step.timeout_s or engine.limits.default_step_timeout_s]
+    if job.deadline is not None:
+        limits.append(max(1, ceil((job.deadline - engine.clock.now()).total_seconds())))
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _give_up(engine: Engine, hold: Hold) -> None:
@@ -224,65 +287,5 @@ def _give_up(engine: Engine, hold: Hold) -> None:
     """
     error = "Job ended before the step began"
     with suppress(FencedError):
-        _end(engine, hold, _Ending(StepStatus.CANCELLED, error, halted=True))
-    settle(engine, hold.ref.job_id, since=hold.ref.step)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How an attempt ends. `halted`: because its job was cancelled."""
-
-    status: StepStatus
-    error: str | None = None
-    output: JsonValue = None
-    by: EndedBy = EndedBy.WORKER
-    halted: bool = False
-
-
-def _end(engine: Engine, hold: Hold, ending: _Ending) -> None:
-    key = keys.output_blob(hold.ref.job_id, hold.ref.step, hold.attempt, hold.lease)
-    engine.jobs.end_step(
-        StepEnd(
-            ref=hold.ref,
-            attempt=hold.attempt,
-            lease=hold.lease,
-            nonce=hold.nonce(ending.by),
-            status=ending.status,
-            at=engine.clock.now(),
-            error=_clipped(ending.error),
-            output=store_payload(engine.blobs, key, ending.output),
-            halted=ending.halted,
-        )
-    )
-
-
-def _send_back(
-    engine: Engine,
-    hold: Hold,
-    policy: Retry,
-    error: str,
-    started_at: datetime | None,
-    by: EndedBy,
-) -> None:
-    now = engine.clock.now()
-    engine.jobs.retry_step(
-        StepRetry(
-            ref=hold.ref,
-            lease=hold.lease,
-            nonce=hold.nonce(by),
-            past=PastAttempt(
-                attempt=hold.attempt,
-                error=_clipped(error) or "",
-                started_at=started_at,
-                failed_at=now,
-            ),
-            retry_at=now + next_delay(policy, hold.attempt, engine.ids.draw()),
-        )
-    )
-
-
-def _clipped(error: str | None) -> str | None:
-    """Cut an error to 1 KB, keeping its beginning. The whole of it stands in the step's log."""
-    if error is None or len(error.encode()) <= MAX_ERROR_BYTES:
-        return error
-    return error.encode()[: MAX_ERROR_BYTES - 4].decode(errors="ignore") + " …"
+        end_attempt(engine, hold, Ending(StepStatus.CANCELLED, error, halted=True))
+    advance(engine, hold.ref.job_id, since=hold.ref.step)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chalicelib.domain.plan import derive, flow_of
+from chalicelib.auth.links import NoLinks
+from chalicelib.domain.plan import derive
 from chalicelib.domain.template import Renderer
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.workflow import Action, ActionType, Definition, FlowStep, Task
@@ -14,6 +15,7 @@ from chalicelib.engine.workers import Hello
 from chalicelib.queue.memory import MemoryQueue
 from chalicelib.store.memory import MemoryBlobs, MemoryLogs, MemoryRegistry
 from chalicelib.store.memory_jobs import MemoryJobs
+from chalicelib.store.memory_slots import MemorySlots
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import SeededIds
 
@@ -65,6 +67,7 @@ class House:
         self.definition = definition or a_definition(a_task(*specs, **given))
         parts = {
             "jobs": MemoryJobs(),
+            "slots": MemorySlots(),
             "registry": MemoryRegistry(),
             "logs": MemoryLogs(),
             "blobs": MemoryBlobs(),
@@ -73,6 +76,7 @@ class House:
             "ids": SeededIds(),
             "definitions": FixedDefinitions(self.definition),
             "renderer": Renderer(),
+            "links": NoLinks(),
             "limits": limits or Limits(),
         }
         self.engine = Engine(**parts | (ports or {}))
@@ -121,7 +125,7 @@ class House:
     def shown(self, job_id):
         """Return what is shown of each step: `{"a": "completed", …}`."""
         state = self.engine.jobs.load(job_id)
-        statuses = derive(flow_of(self.definition.tasks[state.job.task]), state)
+        statuses = derive(self.engine.plan_of(state.job).flow, state)
         return {key: status.value for key, status in statuses.items()}
 
     def record(self, job_id, step):

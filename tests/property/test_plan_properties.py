@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from chalicelib.domain.due import LONGEST, ROUND_S, next_due
 from chalicelib.domain.job import JobState, StepRecord
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
-from chalicelib.domain.plan import Dispatch, Finish, decide, derive, flow_of, unhalted
+from chalicelib.domain.plan import (
+    Dispatch,
+    Finish,
+    decide,
+    derive,
+    flow_of,
+    ready_before,
+    unhalted,
+)
 from chalicelib.domain.retry import MAX_DOUBLINGS, next_delay
 from chalicelib.domain.workflow import Backoff, FlowStep, Retry, Task
 from tests.fakes.builders import a_job
@@ -36,7 +44,7 @@ def flows(draw):
             )
         )
     written = draw(st.permutations(steps))
-    return flow_of(Task(key="t", flow={step.key: step for step in written}))
+    return flow_of(Task(key="t", flow={step.key: step for step in written}), {})
 
 
 @st.composite
@@ -99,7 +107,7 @@ def test_each_step_that_becomes_ready_is_sent_at_the_end_that_made_it_so(journey
     for before, after in pairwise(states):
         [key] = [k for k, record in after.steps.items() if record != before.steps.get(k)]
         if after.steps[key].status.is_terminal:
-            commands = decide(flow, after, NOON, since=key)
+            commands = decide(flow, after, NOON, ready_before(flow, after, key))
             now = {command.step for command in commands if isinstance(command, Dispatch)}
             assert not now & sent
             sent |= now

@@ -12,7 +12,7 @@ from chalicelib.domain.errors import (
     UnavailableError,
 )
 from chalicelib.domain.job import SECRET_MASK
-from chalicelib.domain.workflow import InputField, Retry
+from chalicelib.domain.workflow import Action, ActionType, InputField
 from chalicelib.domain.workspace import WorkspaceRecord
 from chalicelib.engine import recovery
 from chalicelib.engine.jobs import JobRequest, create
@@ -73,8 +73,9 @@ def test_wrong_input_makes_no_job():
 
 
 def test_what_is_not_executed_yet_is_refused_by_name():
-    house = a_house(retry=Retry())
-    with pytest.raises(InvalidError, match="retry of a whole task"):
+    boxed = Action(key="act", type=ActionType.DOCKER, image="alpine")
+    house = House(definition=a_definition(a_task("a"), actions={"act": boxed}))
+    with pytest.raises(InvalidError, match="step 'a' is of type docker"):
         house.job()
 
 

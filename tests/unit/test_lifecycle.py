@@ -1,6 +1,7 @@
 """A job from its creation to its end, with an engine in memory; and what cancelling does."""
 
 import gzip
+from dataclasses import replace
 
 import pytest
 
@@ -221,9 +222,10 @@ def test_what_an_end_in_the_moment_of_the_cancellation_made_ready_is_halted_too(
 class EndedMeanwhile(MemoryJobs):
     """Another caller ends the job between the decision and the write."""
 
-    def finish(self, job_id, status, at, nonce, after):
-        super().finish(job_id, JobStatus.CANCELLED, at, "other", frozenset())
-        return super().finish(job_id, status, at, nonce, after)
+    def finish(self, job_id, end):
+        other = replace(end, status=JobStatus.CANCELLED, nonce="other", after=frozenset())
+        super().finish(job_id, other)
+        return super().finish(job_id, end)
 
 
 def test_that_another_ended_the_job_first_is_no_error_for_who_completes_a_step():

@@ -16,7 +16,7 @@ SECOND = timedelta(seconds=1)
 
 
 def told(specs, steps=(), **job):
-    flow = flow_of(Task(key="ship", flow=a_flow(*specs.split())))
+    flow = flow_of(Task(key="ship", flow=a_flow(*specs.split())), {})
     state = JobState(a_job(revision="r1", **job), {record.step: record for record in steps})
     return [(int((line.ts - NOON) / SECOND), line.line) for line in narrate(flow, state)]
 

@@ -11,6 +11,7 @@ from chalicelib.domain.worker import WorkerStatus
 from chalicelib.domain.workflow import Retry
 from chalicelib.engine import advance, recovery, workers
 from chalicelib.engine.engine import Limits
+from chalicelib.engine.ports import JobEnd
 from chalicelib.store.memory_jobs import MemoryJobs
 from tests.fakes.builders import a_claim, a_job, an_end
 from tests.fakes.house import House, a_definition, a_task
@@ -173,7 +174,8 @@ def test_a_job_whose_end_was_cut_off_gets_its_archive():
     house = House("a")
     job_id = house.job()
     after = frozenset({AfterAction.ARCHIVE_LOG})
-    house.engine.jobs.finish(job_id, JobStatus.FAILED, house.clock.now(), "n", after)
+    end = JobEnd(status=JobStatus.FAILED, at=house.clock.now(), nonce="n", after=after)
+    house.engine.jobs.finish(job_id, end)
     swept(house, minutes=1.5)
     job = house.engine.jobs.get(job_id)
     assert (job.after, job.due) == (frozenset(), None)

@@ -11,7 +11,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.job import AfterAction
 from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.workflow import Action, ActionType, Retry
-from chalicelib.engine.ports import Message
+from chalicelib.engine.ports import JobEnd, Message
 from chalicelib.store.memory import MemoryBlobs
 from chalicelib.store.memory_jobs import MemoryJobs
 from tests.fakes.house import House, a_definition, a_task
@@ -68,7 +68,8 @@ class CancelledMeanwhile(MemoryJobs):
     def claim_step(self, claim):
         record = super().claim_step(claim)
         after = frozenset({AfterAction.STOP_STEPS, AfterAction.ARCHIVE_LOG})
-        self.finish(claim.ref.job_id, JobStatus.CANCELLED, claim.at, "c", after)
+        end = JobEnd(status=JobStatus.CANCELLED, at=claim.at, nonce="c", after=after)
+        self.finish(claim.ref.job_id, end)
         return record
 
 
@@ -103,13 +104,23 @@ class Forgetful(MemoryBlobs):
         raise self.error
 
 
-@pytest.mark.parametrize("error", [NotFoundError("gone"), UnavailableError("throttled")])
-def test_a_step_whose_input_is_not_to_be_had_fails_at_once_instead_of_being_lost(error):
+def a_claim_without_its_input(error):
     blobs = Forgetful()
     blobs.error = error
     house = House("a", ports={"blobs": blobs})
     job_id = house.job(input={"text": "x" * 2000})
     with pytest.raises(type(error)):
         house.take()
-    assert house.record(job_id, "a").error == f"The step could not begin: {error.message}"
-    assert house.shown(job_id) == {"a": "failed"}
+    return house, house.record(job_id, "a")
+
+
+def test_a_step_whose_input_is_gone_fails_at_once_instead_of_being_lost():
+    _, record = a_claim_without_its_input(NotFoundError("gone"))
+    assert (record.status, record.error) == ("failed", "The step could not begin: gone")
+
+
+def test_a_step_whose_input_is_not_to_be_had_now_is_handed_back_and_its_message_stays():
+    house, record = a_claim_without_its_input(UnavailableError("throttled"))
+    assert (record.status, record.attempt, record.lease) == ("ready", 1, None)
+    house.clock.tick(60)
+    assert house.queued() == [("a", 1)]
