@@ -1,11 +1,13 @@
 """Deploy a package into the endpoint that AWS_ENDPOINT_URL names: `infra.local.deploy FOLDER KEY`.
 
-One rule: the template is the shipped one, but for where the zip lies and for STROEM_ENV.
+One rule: the template is the shipped one, but for where the zip lies, for STROEM_ENV, and for what
+makes links, which is taken from this process's environment.
 It speaks through `localstack-client`, so any service with LocalStack's API will do.
 """
 
 import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 STACK = "stroem"
 ARTIFACTS = "stroem-artifacts"
 WAIT_S = 120.0
+LINKS = ("STROEM_LINK_KEY", "STROEM_BASE_URL")
 
 
 def deploy(session: Any, folder: Path, key: str) -> dict[str, str]:  # noqa: ANN401 - boto3 has no types
@@ -44,7 +47,9 @@ def for_emulator(template: Path, key: str) -> dict[str, Any]:
     for resource in patched["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = f"s3://{ARTIFACTS}/{key}.zip"
-    patched["Globals"]["Function"]["Environment"]["Variables"]["STROEM_ENV"] = "local"
+    variables = patched["Globals"]["Function"]["Environment"]["Variables"]
+    variables["STROEM_ENV"] = "local"
+    variables |= {name: os.environ[name] for name in LINKS if name in os.environ}
     return patched
 
 

@@ -29,7 +29,9 @@ UI = ROOT / "web" / "dist"
 # API Gateway's own limit on a request's body.
 BODY_LIMIT = 10 * 1024 * 1024
 TOO_LONG = f"The body is over {BODY_LIMIT} bytes, which API Gateway refuses too"
-REST = ("/api", "/worker", "/hooks", "/healthz", "/metrics")
+REST = ("/api", "/worker", "/hooks", "/approvals", "/healthz", "/metrics")
+# What stands behind it in a path lets whoever has it answer an approval.
+LINKS = "/approvals/"
 LANDING = """<!doctype html><meta charset="utf-8"><title>Strøm for AWS, local</title>
 <h1>Strøm for AWS runs on this machine</h1>
 <p>The API answers under <a href="/api/workspaces">/api</a>, its health under
@@ -72,7 +74,8 @@ class Door(BaseHTTPRequestHandler):
             )
         self._write(status, headers, content)
         taken_ms = (time.perf_counter() - started) * 1000
-        print(f"{self.command} {self.path} {status} {taken_ms:.1f} ms", file=sys.stderr)
+        path = f"{LINKS}…" if self.path.startswith(LINKS) else self.path
+        print(f"{self.command} {path} {status} {taken_ms:.1f} ms", file=sys.stderr)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815 - http.server's names
 
@@ -104,6 +107,9 @@ class Door(BaseHTTPRequestHandler):
             raise Refusal(
                 403, f"This stack answers to {', '.join(sorted(self.server.hosts))} only"
             )
+        if self.path.startswith(LINKS):
+            # Its pages hide where they are, so a browser gives `null`; the link itself is the key.
+            return
         if origin is not None and urlsplit(origin).netloc not in self.server.hosts:
             raise Refusal(403, "A page of another site may not use this stack")
 

@@ -15,8 +15,8 @@ from infra.local.places import PYTHON, ROOT, StackError, guarded
 DOOR_START_S = 20.0
 
 
-def deploy(endpoint: str, built: package.Package) -> dict[str, str]:
-    """Return the outputs of the template, deployed at `endpoint`.
+def deploy(endpoint: str, built: package.Package, links: dict[str, str]) -> dict[str, str]:
+    """Return the outputs of the template, deployed at `endpoint`; `links` is for its functions.
 
     Raises:
         StackError: with the service's reasons.
@@ -24,7 +24,7 @@ def deploy(endpoint: str, built: package.Package) -> dict[str, str]:
     done = subprocess.run(
         [str(PYTHON), "-m", "infra.local.deploy", str(built.archive.parent), built.key],
         cwd=ROOT,
-        env=guarded(endpoint),
+        env=guarded(endpoint) | links,
         check=False,
         capture_output=True,
         text=True,

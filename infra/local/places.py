@@ -7,6 +7,7 @@ default says.
 import json
 import os
 import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,14 @@ class Data:
     def deployed(self) -> Path:
         """What is deployed in the kept state: package key, outputs, the emulator's port."""
         return self.folder / "deployed.json"
+
+    def link_key(self) -> str:
+        """Return the key that signs this stack's links, made when first asked for."""
+        path = self.folder / "link-key"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32))
+        return path.read_text()
 
     def claim(self) -> None:
         """Make the folder ours, or say why it cannot be.

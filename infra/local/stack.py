@@ -68,9 +68,16 @@ class Stack:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.options.port}"
 
+    @property
+    def links(self) -> dict[str, str]:
+        """Return what makes one-click links."""
+        return {"STROEM_LINK_KEY": self.data.link_key(), "STROEM_BASE_URL": self.url}
+
     def environment(self) -> dict[str, str]:
         """Return the environment of a process that uses this stack."""
-        return stack_environment(self.endpoint, self.outputs) | {"STROEM_URL": self.url}
+        return (
+            stack_environment(self.endpoint, self.outputs) | self.links | {"STROEM_URL": self.url}
+        )
 
     def start(self) -> None:
         """Bring everything up; on any failure nothing stays behind.
@@ -172,13 +179,15 @@ class Stack:
     def _deploy(self, built: package.Package) -> None:
         with self._phase("template") as detail:
             kept = self.data.read(self.data.deployed)
-            if kept.get("key") == built.key and self._still_there(kept["outputs"]):
+            is_same = (kept.get("key"), kept.get("url")) == (built.key, self.url)
+            if is_same and self._still_there(kept["outputs"]):
                 self.outputs = kept["outputs"]
                 detail.append("deployed before, unchanged")
             else:
-                self.outputs = launch.deploy(self.endpoint, built)
+                self.outputs = launch.deploy(self.endpoint, built, self.links)
                 detail.append("deployed, with the functions api and tick")
             content = {"key": built.key, "outputs": self.outputs, "endpoint": self.endpoint}
+            content["url"] = self.url
             self.data.write(self.data.deployed, content)
 
     def _still_there(self, outputs: dict[str, str]) -> bool:

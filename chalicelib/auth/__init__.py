@@ -1,0 +1,1 @@
+"""Who may do what: signed links, and later tokens, accounts and permissions."""
