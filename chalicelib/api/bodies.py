@@ -45,8 +45,7 @@ def read_body(model: type[Model], raw: bytes, max_bytes: int) -> Model:
         TooLargeError: more than `max_bytes`.
         InvalidError: no JSON, deeper than 50 levels, or not what the model asks for.
     """
-    if len(raw) > max_bytes:
-        raise TooLargeError(f"the body has {len(raw)} bytes, the limit is {max_bytes}")
+    check_size(raw, max_bytes)
     if not raw.strip():
         raw = b"{}"
     _check_json(raw)
@@ -54,6 +53,12 @@ def read_body(model: type[Model], raw: bytes, max_bytes: int) -> Model:
         return model.model_validate_json(raw)
     except ValidationError as error:
         raise _invalid("the body is not valid", error) from None
+
+
+def check_size(raw: bytes, max_bytes: int) -> None:
+    """Raise TooLargeError if there are more than `max_bytes`."""
+    if len(raw) > max_bytes:
+        raise TooLargeError(f"the body has {len(raw)} bytes, the limit is {max_bytes}")
 
 
 def read_query(model: type[Model], given: Mapping[str, str]) -> Model:

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from chalicelib import wiring
 from chalicelib.api import problems
-from chalicelib.api.bodies import MAX_BODY_BYTES, read_body, read_query
+from chalicelib.api.bodies import MAX_BODY_BYTES, check_size, read_body, read_query
 from chalicelib.domain.errors import InvalidError, StroemError, UnauthenticatedError
 from chalicelib.engine.engine import Engine
 from chalicelib.settings import access
@@ -30,6 +30,7 @@ from chalicelib.settings import access
 _log = logging.getLogger("stroem.api")
 ALL_TYPES = "*/*"
 _ERROR = 400
+_OURS = (problems.PROBLEM_JSON, "application/json", "text/html; charset=utf-8")
 _BEARER = "Bearer "
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -40,7 +41,8 @@ Model = TypeVar("Model", bound=BaseModel)
 class Operation:
     """What the route table knows of a route; the OpenAPI document is made of these.
 
-    `errors` are the statuses beside 400 and 503, which every route may answer with.
+    `errors` are the statuses beside 400 and 503, which every route may answer with. `media` is the
+    type of an answer that is no JSON, `form` that of a body that is none.
     """
 
     summary: str
@@ -51,6 +53,8 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
     by_worker: bool = False
+    media: str = "application/gzip"
+    form: str | None = None
     max_body_bytes: int = MAX_BODY_BYTES
 
 
@@ -84,12 +88,18 @@ class Call:
 
     def body(self, model: type[Model]) -> Model:
         """Return the body. Raises InvalidError, TooLargeError."""
+        limit = self.operation.max_body_bytes
+        return read_body(model, self.raw(limit), limit)
+
+    def raw(self, max_bytes: int) -> bytes:
+        """Return the body as it came. Raises InvalidError, TooLargeError."""
         try:
             raw = self.request.raw_body
         except ValueError:
             raise InvalidError("the body is not what its encoding says") from None
-        content = raw.encode() if isinstance(raw, str) else raw
-        return read_body(model, content, self.operation.max_body_bytes)
+        content: bytes = raw.encode() if isinstance(raw, str) else raw
+        check_size(content, max_bytes)
+        return content
 
     def query(self, model: type[Model]) -> Model:
         """Return the query's parameters. Raises InvalidError."""
@@ -161,7 +171,7 @@ def observe(request: Request, get_response: Next) -> Response:
     answer = get_response(request)
     request_id = request_id_of(request)
     kind = answer.headers.get("Content-Type")
-    if answer.status_code >= _ERROR and kind not in (problems.PROBLEM_JSON, "application/json"):
+    if answer.status_code >= _ERROR and kind not in _OURS:
         answer = problems.of_framework(answer, request_id)
     answer.headers.update(_HEADERS | {"X-Request-Id": request_id})
     ms = round((time.perf_counter() - started) * 1000, 1)

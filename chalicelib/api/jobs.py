@@ -16,12 +16,12 @@ from chalicelib.api.jobs_shapes import (
     Log,
     LogQuery,
     detail_of,
-    row_of,
+    rows_of,
 )
 from chalicelib.api.pages import cursor_of, next_link, position_of
 from chalicelib.domain.errors import InvalidError, Violation
 from chalicelib.domain.logs import SERVER_STEP, LogLine
-from chalicelib.engine import advance, queries
+from chalicelib.engine import advance, queries, queries_jobs
 from chalicelib.engine.queries import JobPage, JobQuery
 
 bp = Blueprint(__name__)
@@ -54,7 +54,7 @@ def list_jobs(call: Call) -> Reply:
     ),
 )
 def get_job(call: Call, job_id: str) -> JobDetail:
-    return detail_of(queries.job_view(call.engine, checked_id(job_id)))
+    return detail_of(queries_jobs.job_view(call.engine, checked_id(job_id)))
 
 
 @bp.route("/jobs/{job_id}/cancel", methods=["POST"])
@@ -126,9 +126,8 @@ def _wrong_with_task(query: JobsQuery) -> str | None:
 
 def _page_reply(call: Call, page: JobPage, total: int | None, list_key: str) -> Reply:
     cursor = cursor_of(page.next, list_key) if page.next else None
-    items = [row_of(job) for job in page.jobs]
     headers = {"Link": next_link(call.path, call.params, cursor)} if cursor else {}
-    return Reply(JobList(items=items, total=total, next_cursor=cursor), headers=headers)
+    return Reply(JobList(items=rows_of(page), total=total, next_cursor=cursor), headers=headers)
 
 
 def _log(call: Call, job_id: str, step: str | None) -> Log:

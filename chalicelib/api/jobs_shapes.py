@@ -7,10 +7,20 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from chalicelib.api.bodies import Body, Query
-from chalicelib.api.shapes import Limit, MaybeNumber, Offset, Shape, Stamp
-from chalicelib.domain.job import Job, StepRecord
-from chalicelib.domain.lifecycle import JobStatus, SourceType, StepStatus
-from chalicelib.engine.queries import JobView, StepView
+from chalicelib.api.shapes import (
+    Limit,
+    MaybeNumber,
+    MaybeText,
+    Offset,
+    Shape,
+    Stamp,
+)
+from chalicelib.api.steps_shapes import StepRow, step_of
+from chalicelib.domain.job import Job
+from chalicelib.domain.lifecycle import JobStatus, SourceType
+from chalicelib.domain.workflow import Priority
+from chalicelib.engine.queries import JobPage
+from chalicelib.engine.queries_jobs import InstancesPage, JobView
 
 # Every job runs so, whatever its task's `mode` says: there is no server to run in.
 MODE = "distributed"
@@ -49,7 +59,11 @@ class LogQuery(Query):
 
 
 class JobRow(Shape):
-    """A job in a list."""
+    """A job in a list.
+
+    `max_retries` is told of jobs that belong to a chain of tries. No step begins before `start_at`
+    or goes on after `deadline`. `killed`: it was cancelled without grace.
+    """
 
     job_id: str
     workspace: str
@@ -62,10 +76,18 @@ class JobRow(Shape):
     created_at: Stamp
     started_at: Stamp | None
     completed_at: Stamp | None
-    retry_of_job_id: str | None = None
-    retry_job_id: str | None = None
-    retry_attempt: int = 0
-    max_retries: int | None = None
+    retry_of_job_id: str | None
+    retry_job_id: str | None
+    retry_attempt: int
+    max_retries: int | None
+    source_job_id: str | None
+    restart_from_step: str | None
+    paused: bool
+    killed: bool
+    priority: Priority
+    depth: int
+    start_at: Stamp | None
+    deadline: Stamp | None
 
 
 class JobList(Shape):
@@ -76,60 +98,52 @@ class JobList(Shape):
     next_cursor: str | None
 
 
-class PastAttempt(Shape):
-    """An attempt that failed and was followed by another."""
-
-    attempt: int
-    error: str
-    started_at: Stamp | None
-    failed_at: Stamp
-
-
-class StepRow(Shape):
-    """A step of a job. `input` is what the flow says, its templates not rendered."""
-
-    step_name: str
-    action_name: str
-    action_type: str
-    action_image: str | None
-    runner: str | None
-    input: Any
-    output: Any
-    status: StepStatus
-    worker_id: str | None
-    started_at: Stamp | None
-    completed_at: Stamp | None
-    suspended_at: Stamp | None = None
-    error_message: str | None
-    when_condition: str | None
-    for_each_expr: Any
-    loop_source: str | None = None
-    loop_index: int | None = None
-    loop_total: int | None = None
-    depends_on: list[str]
-    retry_attempt: int
-    max_retries: int | None
-    retry_history: list[PastAttempt]
-    retry_at: Stamp | None
-
-
 class Layout(Shape):
     """Steps by their longest way from a root: what one layer holds may run at once."""
 
     layers: list[list[str]]
 
 
+class NoteRow(Shape):
+    """Something that the engine says about a job."""
+
+    at: Stamp
+    text: str
+
+
 class JobDetail(JobRow):
-    """A job with its steps, each behind what it depends on."""
+    """A job with its steps, each behind what it depends on, and instances behind their loop.
+
+    `reason` says why it ended, where its steps do not; `waits_for` what keeps it from going on.
+    Of the instances of loops there are up to 500; the route of a loop's instances has them all.
+    """
 
     input: Any
     raw_input: Any
     output: Any
-    source_job_id: str | None = None
-    restart_from_step: str | None = None
     worker_id: str | None = None
+    parent_job_id: str | None
+    parent_step_name: str | None
+    rerun_job_ids: list[str]
+    reason: str | None
+    waits_for: MaybeText
+    notes: list[NoteRow]
     steps: list[StepRow]
     layout: Layout
+
+
+class InstancesQuery(Query):
+    """From which index on, and how many."""
+
+    limit: Limit = 50
+    offset: Offset = 0
+
+
+class Instances(Shape):
+    """Instances of a loop by their indexes; none before its items are known."""
+
+    items: list[StepRow]
+    total: int
 
 
 class Log(Shape):
@@ -156,24 +170,36 @@ class Counts(Shape):
     skipped: int = 0
 
 
-def row_of(job: Job) -> JobRow:
-    """Return the job as a row of a list."""
-    return JobRow(**_row(job))
+def rows_of(page: JobPage) -> list[JobRow]:
+    """Return the jobs as rows of a list."""
+    return [JobRow(**_row(job, page.retries.get(job.job_id))) for job in page.jobs]
 
 
 def detail_of(view: JobView) -> JobDetail:
     """Return everything about a job."""
+    job = view.job
     return JobDetail(
-        **_row(view.job),
+        **_row(job, view.retries),
         input=view.input,
         raw_input=view.input,
         output=view.output,
-        steps=[_step_of(view, step) for step in view.steps],
+        parent_job_id=job.parent.ref.job_id if job.parent else None,
+        parent_step_name=job.parent.ref.step if job.parent else None,
+        rerun_job_ids=sorted(job.reruns),
+        reason=view.reason,
+        waits_for=view.waits_for,
+        notes=[NoteRow(at=note.at, text=note.text) for note in view.notes],
+        steps=[step_of(view.plan, step) for step in view.steps],
         layout=Layout(layers=[list(layer) for layer in view.layers]),
     )
 
 
-def _row(job: Job) -> dict[str, Any]:
+def instances_of(page: InstancesPage) -> Instances:
+    """Return a part of a loop's instances."""
+    return Instances(items=[step_of(page.plan, step) for step in page.steps], total=page.total)
+
+
+def _row(job: Job, retries: int | None) -> dict[str, Any]:
     return {
         "job_id": job.job_id,
         "workspace": job.workspace,
@@ -185,49 +211,16 @@ def _row(job: Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "started_at": job.started_at,
         "completed_at": job.completed_at,
-    }
-
-
-def _step_of(view: JobView, shown: StepView) -> StepRow:
-    step, record = shown.step, shown.record
-    action = view.plan.definition.action_of(step)
-    return StepRow(
-        step_name=step.key,
-        action_name=step.action,
-        action_type=action.type.value,
-        action_image=action.image,
-        runner=action.runner.value,
-        input=shown.input,
-        output=shown.output,
-        status=shown.status,
-        error_message=shown.error,
-        when_condition=step.when,
-        for_each_expr=step.for_each,
-        depends_on=list(step.depends_on),
-        max_retries=shown.retries,
-        **_recorded(shown, record),
-    )
-
-
-def _recorded(shown: StepView, record: StepRecord | None) -> dict[str, Any]:
-    if record is None:
-        fields: dict[str, Any] = dict.fromkeys(
-            ("worker_id", "started_at", "completed_at", "retry_at")
-        )
-        return fields | {"retry_attempt": 0, "retry_history": []}
-    return {
-        "worker_id": record.session,
-        "started_at": record.started_at,
-        "completed_at": record.completed_at,
-        "retry_at": record.retry_at,
-        "retry_attempt": record.attempt - 1,
-        "retry_history": [
-            PastAttempt(
-                attempt=past.attempt,
-                error=error,
-                started_at=past.started_at,
-                failed_at=past.failed_at,
-            )
-            for past, error in zip(record.history, shown.past_errors, strict=True)
-        ],
+        "retry_of_job_id": job.retry_of,
+        "retry_job_id": job.retry_job,
+        "retry_attempt": job.retry_attempt,
+        "max_retries": retries,
+        "source_job_id": job.source_job,
+        "restart_from_step": job.restart_from,
+        "paused": job.paused,
+        "killed": job.killed,
+        "priority": job.priority,
+        "depth": job.depth,
+        "start_at": job.start_at,
+        "deadline": job.deadline,
     }

@@ -32,8 +32,10 @@ _WORDS = {
     401: "Not authenticated",
     405: "The route does not know this method",
     415: "The body is not JSON",
+    403: "Not allowed",
     404: "Not found",
     409: "Not possible in the present state",
+    410: "It has expired",
     422: "Understood, and refused for what it says",
 }
 _PROBLEM = {
@@ -113,15 +115,22 @@ def _operation(path: str, name: str, operation: Operation) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": name,
         "summary": operation.summary,
-        "tags": [path.split("/")[1] if path.startswith(("/api", "/worker")) else "health"],
+        "tags": [_tag(path)],
         "parameters": list(_parameters(path, operation)),
         "responses": _responses(operation),
     }
     if operation.body is not None:
         found["requestBody"] = {"content": _content(operation.body), "required": True}
+    if operation.form is not None:
+        found["requestBody"] = {"content": {operation.form: {"schema": {"type": "object"}}}}
     if operation.by_worker:
         found["security"] = [{"worker": []}, {}]
     return found
+
+
+def _tag(path: str) -> str:
+    first = path.split("/")[1]
+    return first if first in ("api", "worker", "approvals") else "health"
 
 
 def _parameters(path: str, operation: Operation) -> Iterator[dict[str, Any]]:
@@ -141,9 +150,18 @@ def _responses(operation: Operation) -> dict[str, Any]:
     if operation.answer is not None:
         good["content"] = _content(operation.answer)
     else:
-        good["content"] = {"application/gzip": {"schema": {"type": "string", "format": "binary"}}}
+        of_text = operation.media.startswith("text/")
+        schema = {"type": "string"} if of_text else {"type": "string", "format": "binary"}
+        good["content"] = {operation.media: {"schema": schema}}
     statuses = {*_EVERYWHERE, *operation.errors, *((401,) if operation.by_worker else ())}
-    refused = {str(status): {"$ref": _REFUSED.format(status=status)} for status in statuses}
+    refused: dict[str, Any] = {
+        str(status): {"$ref": _REFUSED.format(status=status)} for status in statuses
+    }
+    if operation.media == "text/html":
+        pages = {
+            str(status): {**good, "description": _WORDS[status]} for status in operation.errors
+        }
+        refused |= pages
     return {str(operation.status): good, **dict(sorted(refused.items()))}
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, RootModel
 
+from chalicelib.api.forms import InputShape, input_of
 from chalicelib.api.jobs_shapes import Layout
 from chalicelib.api.shapes import MaybeJson, MaybeNumber, MaybeText, Shape, Stamp, absent
 from chalicelib.domain.graph import layers
-from chalicelib.domain.job import SECRET_MASK
 from chalicelib.domain.support import unsupported
 from chalicelib.domain.workflow import (
     Definition,
@@ -38,21 +38,6 @@ class TaskRow(Shape):
 
 class TaskList(RootModel[list[TaskRow]]):
     """Tasks, by workspace."""
-
-
-class InputShape(Shape):
-    """One input of a task, for a form."""
-
-    type: str
-    name: MaybeText
-    description: MaybeText
-    required: bool
-    secret: bool
-    default: MaybeJson
-    options: list[str]
-    allow_custom: bool
-    multiple: bool
-    order: MaybeNumber
 
 
 class RetryShape(Shape):
@@ -143,7 +128,7 @@ def task_detail(engine: Engine, view: TaskView) -> TaskDetail:
         folder=task.folder,
         workspace=view.workspace.name,
         revision=view.workspace.revision,
-        input={name: _input(field) for name, field in task.input.items()},
+        input={name: input_of(field) for name, field in task.input.items()},
         flow={key: _step(definition, step) for key, step in task.flow.items()},
         triggers=[trigger_shape(engine, trigger) for trigger in view.triggers],
         connections=_connections(definition, task.input),
@@ -165,22 +150,6 @@ def trigger_shape(engine: Engine, trigger: Trigger) -> TriggerShape:
         enabled=trigger.enabled,
         input=trigger.input,
         next_runs=list(runs_of(engine, trigger)),
-    )
-
-
-def _input(field: InputField) -> InputShape:
-    hidden = field.secret and field.default is not None
-    return InputShape(
-        type=field.type,
-        name=field.name,
-        description=field.description,
-        required=field.required,
-        secret=field.secret,
-        default=SECRET_MASK if hidden else field.default,
-        options=list(field.options),
-        allow_custom=field.allow_custom,
-        multiple=field.multiple,
-        order=field.order,
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from chalicelib.cli.client import path_of
 from chalicelib.cli.exits import CommandError, Exit
 from chalicelib.cli.output import emit, prefixed, say
+from chalicelib.cli.showing import news_of
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Follower:
     poll_s: float = _POLL_S
     _next: dict[str, int] = field(default_factory=dict)
     _done: set[str] = field(default_factory=set)
+    _told: set[str] = field(default_factory=set)
 
     def to_end(self, timeout_s: float | None = None) -> Mapping[str, Any]:
         """Print until the job has ended, and return it.
@@ -77,7 +79,17 @@ class Follower:
 
     def _look(self) -> tuple[bool, dict[str, Any]]:
         job: dict[str, Any] = self.client.get(path_of("api", "jobs", self.job_id))
+        self._tell(job)
         return not self.is_silent and self._print_new(job), job
+
+    def _tell(self, job: Mapping[str, Any]) -> None:
+        """Say once what no log tells: what asks for an answer, how far loops are, who waits."""
+        if self.step is not None:
+            return
+        for key, text in news_of(job):
+            if key not in self._told:
+                self._told.add(key)
+                say(text)
 
     def _print_new(self, job: Mapping[str, Any]) -> bool:
         if self.step == SERVER_STEP:
@@ -123,4 +135,7 @@ def say_end(job: Mapping[str, Any]) -> None:
         if step["error_message"]:
             first = step["error_message"].partition("\n")[0]
             say(f"{step['step_name']}: {step['status']}: {first}")
-    say(f"job {job['job_id']} {job['status']}")
+    why = f": {job.get('reason')}" if job.get("reason") else ""
+    say(f"job {job['job_id']} {job['status']}{why}")
+    if job.get("retry_job_id"):
+        say(f"its task is tried again by job {job.get('retry_job_id')}")

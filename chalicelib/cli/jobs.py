@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from chalicelib.cli import output
 from chalicelib.cli.exits import CommandError, Exit
-from chalicelib.cli.output import Form, duration, local_time
+from chalicelib.cli.output import Form
 from chalicelib.cli.remote import DEFAULT_URL, Server, Token, client_of
 from chalicelib.domain.lifecycle import JobStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
 Output = Annotated[Form, typer.Option("--output", "-o", help="Form of the data.")]
@@ -48,18 +45,10 @@ def jobs(
     if form is Form.JSON:
         output.data(page)
         return
-    rows = [
-        (
-            job["job_id"],
-            job["workspace"],
-            job["task_name"],
-            job["status"],
-            local_time(job["created_at"]),
-            duration(job["started_at"], job["completed_at"]) or None,
-        )
-        for job in page["items"]
-    ]
-    output.table(("JOB", "WORKSPACE", "TASK", "STATUS", "CREATED", "TOOK"), rows)
+    from chalicelib.cli.showing import show_rows  # noqa: PLC0415 - `--version` stays quick
+
+    rows = page["items"]
+    show_rows(rows)
     output.say(f"{len(rows)} of {page['total']}")
 
 
@@ -73,6 +62,8 @@ def status(
     if form is Form.JSON:
         output.data(found)
     else:
+        from chalicelib.cli.showing import show_job  # noqa: PLC0415 - the same
+
         show_job(found)
 
 
@@ -87,34 +78,3 @@ def cancel(
         output.data({"job_id": job, **answer})
     else:
         output.emit(f"{job}: {answer['status']}")
-
-
-def show_job(job: Mapping[str, Any]) -> None:
-    """Print a job as people read it: its fields, its steps, the errors of those that failed."""
-    output.fields(
-        {
-            "job": job["job_id"],
-            "task": f"{job['workspace']}/{job['task_name']}",
-            "status": job["status"],
-            "revision": job["revision"],
-            "created": local_time(job["created_at"]),
-            "started": local_time(job["started_at"]),
-            "completed": local_time(job["completed_at"]),
-            "took": duration(job["started_at"], job["completed_at"]),
-        }
-    )
-    output.emit("")
-    rows = [
-        (
-            step["step_name"],
-            step["status"],
-            duration(step["started_at"], step["completed_at"]) or None,
-            step["retry_attempt"] or None,
-        )
-        for step in job["steps"]
-    ]
-    output.table(("STEP", "STATUS", "TOOK", "RETRIES"), rows)
-    for step in job["steps"]:
-        if step["error_message"]:
-            lines = map(output.plain, step["error_message"].split("\n"))
-            output.emit(f"\n{step['step_name']}: " + "\n  ".join(lines))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from chalicelib.auth.links import NoLinks
 from chalicelib.engine.engine import Engine, Limits
 from chalicelib.queue.memory import MemoryQueue
 from chalicelib.store.memory import MemoryBlobs, MemoryLogs, MemoryRegistry
 from chalicelib.store.memory_jobs import MemoryJobs
+from chalicelib.store.memory_slots import MemorySlots
 from chalicelib.wiring import SystemClock, SystemIds, system_renderer
 from chalicelib.workspaces.definitions import StoredDefinitions
 
@@ -15,6 +17,7 @@ def memory_engine(blobs: MemoryBlobs | None = None) -> Engine:
     clock, registry, blobs = SystemClock(), MemoryRegistry(), blobs or MemoryBlobs()
     return Engine(
         jobs=MemoryJobs(),
+        slots=MemorySlots(),
         registry=registry,
         logs=MemoryLogs(),
         blobs=blobs,
@@ -23,5 +26,6 @@ def memory_engine(blobs: MemoryBlobs | None = None) -> Engine:
         ids=SystemIds(),
         definitions=StoredDefinitions(registry, blobs),
         renderer=system_renderer(),
+        links=NoLinks(),
         limits=Limits(),
     )

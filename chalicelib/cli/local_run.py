@@ -1,6 +1,7 @@
 """Run one job in this process: claim from the memory queue, run as processes, complete.
 
-The engine is called under one lock, steps run outside of it.
+The engine is called under one lock, steps run outside of it. The run lasts as long as any job that
+it leads to.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from chalicelib.cli.exits import CommandError, Exit
+from chalicelib.cli.local_answers import answer_waiting
 from chalicelib.cli.local_engine import memory_engine
+from chalicelib.cli.local_family import begin_in_time, last_try, open_jobs
 from chalicelib.cli.output import OutputError, emit, prefixed, say
 from chalicelib.domain.errors import (
     ConflictError,
@@ -85,13 +88,15 @@ class _Printer:
 class LocalRun:
     """One run. `folder` holds what it needs on disk; the caller removes it.
 
-    `signals` grows by one each time that somebody wants an end of it, as with Ctrl-C.
+    `signals` grows by one each time that somebody wants an end of it, as with Ctrl-C. `approve`:
+    what asks for an approval gets it, else it is rejected.
     """
 
     folder: Path
     parallel: int
     out: TextIO
     signals: Sequence[int] = ()
+    approve: bool = False
     printing: threading.Lock = field(default_factory=threading.Lock)
     unwritable: OutputError | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -115,13 +120,13 @@ class LocalRun:
             self._engine, workers.Hello(name="local", capabilities=(_POOL,))
         )
         with ThreadPoolExecutor(self.parallel, thread_name_prefix="step") as pool:
-            self._drive(job.job_id, session.worker_id, pool)
-        return self._ended(job.job_id)
+            self._drive(session.worker_id, pool)
+        return self._ended(last_try(self._engine, job.job_id))
 
-    def _drive(self, job_id: str, session: str, pool: ThreadPoolExecutor) -> None:
+    def _drive(self, session: str, pool: ThreadPoolExecutor) -> None:
         running: set[Future[None]] = set()
         try:
-            while running or not self._has_ended(job_id):
+            while running or self._open():
                 self._raise_if_unwanted()
                 # No more than there are threads for: a message that waits here would come twice.
                 free = self.parallel - len(running)
@@ -131,8 +136,10 @@ class LocalRun:
                 done, running = wait(running, 0 if free else _WAIT_S, FIRST_COMPLETED)
                 for future in done:
                     future.result()
+                if not running:
+                    self._go_on()
         except BaseException:
-            self._stop(job_id, running)
+            self._stop(running)
             raise
 
     def _raise_if_unwanted(self) -> None:
@@ -144,21 +151,28 @@ class LocalRun:
                 Exit.CANCELLED, f"the run was stopped: nobody takes its output ({why})"
             )
 
-    def _stop(self, job_id: str, running: set[Future[None]]) -> None:
+    def _stop(self, running: set[Future[None]]) -> None:
         asked = len(self.signals)
         say("stopping …")
         self._cancel.set()
-        with self._lock, suppress(ConflictError):
-            advance.cancel(self._engine, job_id)
+        for job_id in self._open():
+            with self._lock, suppress(ConflictError):
+                advance.cancel(self._engine, job_id)
         while running:
             _, running = wait(running, _WAIT_S)
             if len(self.signals) > asked:
                 # Asked again: those that take their time to end are killed.
                 self._cancel.kill()
 
-    def _has_ended(self, job_id: str) -> bool:
+    def _go_on(self) -> None:
+        for job_id in self._open():
+            with self._lock:
+                begin_in_time(self._engine, job_id)
+                answer_waiting(self._engine, job_id, approve=self.approve)
+
+    def _open(self) -> list[str]:
         with self._lock:
-            return self._engine.jobs.get(job_id).status.is_terminal
+            return open_jobs(self._engine)
 
     def _take(self, received: Received, session: str) -> None:
         with self._lock:
@@ -208,6 +222,8 @@ class LocalRun:
 
     def _ended(self, job_id: str) -> Ended:
         state = self._engine.jobs.load(job_id)
+        for note in state.notes:
+            say(note.text)
         flow = self._engine.plan_of(state.job).flow
         outputs = {
             sink: load_payload(self._engine.blobs, state.steps[sink].output)

@@ -18,6 +18,7 @@ _COLOURS = {
     "failed": "31",
     "cancelled": "33",
     "running": "36",
+    "suspended": "35",
     "skipped": "90",
     "active": "32",
     "inactive": "90",

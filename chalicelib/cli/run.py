@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from chalicelib.cli.local_run import Ended
 
 Jobs = Annotated[int, typer.Option("--parallel", "-p", min=1, max=64, help="Steps at a time.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Approve what asks for an approval.")]
 Output = Annotated[Form, typer.Option("--output", "-o", help="json: the outcome as data.")]
 
 _PARALLEL = 8
@@ -36,6 +37,7 @@ def run(
     pairs: Pairs = None,
     whole: Whole = None,
     parallel: Jobs = _PARALLEL,
+    yes: Yes = False,
     form: Output = Form.TABLE,
 ) -> None:
     """Run a task of a folder's workspace here.
@@ -51,7 +53,7 @@ def run(
     )
     out = sys.stderr if form is Form.JSON else sys.stdout
     with _noting_signals() as signals, tempfile.TemporaryDirectory(prefix="stroem-run-") as folder:
-        ended = LocalRun(Path(folder), parallel, out, signals)(tree, task, given)
+        ended = LocalRun(Path(folder), parallel, out, signals, yes)(tree, task, given)
     _show(ended, form)
     raise typer.Exit(exit_of(ended.status))
 

@@ -9,7 +9,13 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from chalicelib.domain.values import JsonValue
+from chalicelib.domain.errors import TemplateError
+from chalicelib.domain.job import Job
+from chalicelib.domain.template import has_template
+from chalicelib.domain.values import JsonObject, JsonValue
+from chalicelib.domain.workflow import Definition
+from chalicelib.engine.engine import Engine
+from chalicelib.engine.payloads import load_blob
 
 REDACTED = "••••••"
 # Shorter ones would hide half of what is written anywhere.
@@ -49,6 +55,37 @@ class Redactor:
         body = json.loads(line)
         body["line"] = self.text(body["line"])
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+
+def redactor_for(engine: Engine, job: Job, definition: Definition) -> Redactor:
+    """Return what hides the workspace's secrets and the job's own secret inputs."""
+    return redactor_of(secrets_of(engine, job, definition))
+
+
+def secrets_of(engine: Engine, job: Job, definition: Definition) -> list[JsonValue]:
+    """Return all that a job's steps may read and nobody else: at any depth of these values."""
+    secrets: list[JsonValue] = [definition.secrets, _rendered(engine, definition.secrets)]
+    secrets += _of_connections(definition)
+    if job.secret_input is not None:
+        secrets.append(json.loads(load_blob(engine.blobs, job.secret_input)))
+    return secrets
+
+
+def _of_connections(definition: Definition) -> Iterator[JsonValue]:
+    """Yield what stands in secret fields; where a template does, it reads the secrets above."""
+    for connection in definition.connections.values():
+        fields = definition.connection_types.get(connection.type or "", {})
+        for name, value in connection.values.items():
+            is_plain = not (isinstance(value, str) and has_template(value))
+            if name in fields and fields[name].secret and is_plain:
+                yield value
+
+
+def _rendered(engine: Engine, secrets: JsonObject) -> JsonValue:
+    try:
+        return engine.renderer.render_value(secrets, {})
+    except TemplateError:
+        return None
 
 
 def redactor_of(secrets: Iterable[JsonValue]) -> Redactor:

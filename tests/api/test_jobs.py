@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
+from chalicelib.domain.job import Note, Parent
+from chalicelib.domain.values import StepRef
+from chalicelib.domain.workflow import Priority
 from tests.api.world import SECRET, a_row, problem_in, run_one
 
 NOON = "2026-11-21T12:00:00.000000Z"
@@ -39,9 +43,12 @@ def test_a_new_job_is_shown_whole(world):
         "input": {"version": "1.2", "password": "********", "into": "main"},
         "raw_input": {"version": "1.2", "password": "********", "into": "main"},
         "output": None,
-        "source_job_id": None,
-        "restart_from_step": None,
         "worker_id": None,
+        "parent_job_id": None,
+        "parent_step_name": None,
+        "rerun_job_ids": [],
+        "reason": None,
+        "notes": [],
         "steps": [
             {
                 **NOTHING,
@@ -191,3 +198,58 @@ def test_cancel_ends_a_job_once(world):
 
 def test_cancelling_an_unknown_job_is_not_found(world):
     problem_in(world.post(f"/api/jobs/{uuid4()}/cancel"), 404, "not-found")
+
+
+def test_what_a_job_descends_from_and_what_came_of_it_is_shown(world):
+    first = world.execute("one")
+    given = world.engine.jobs.get(first)
+    at = world.clock.now()
+    job = replace(
+        given,
+        job_id=str(uuid4()),
+        parent=Parent(StepRef(first, "call"), 1),
+        depth=2,
+        retry_of=first,
+        retry_attempt=1,
+        source_job=first,
+        restart_from="only",
+        reruns=frozenset({"b", "a"}),
+        reason=f"stopped for {SECRET}",
+        paused=True,
+        priority=Priority.HIGH,
+        start_at=at,
+        deadline=at,
+    )
+    world.engine.jobs.create(job)
+    world.engine.jobs.tell(job.job_id, Note("k", at, f"told of {SECRET}"))
+    shown = world.get(f"/api/jobs/{job.job_id}").json_body
+    expected = {
+        "parent_job_id": first,
+        "parent_step_name": "call",
+        "depth": 2,
+        "retry_of_job_id": first,
+        "retry_attempt": 1,
+        "source_job_id": first,
+        "restart_from_step": "only",
+        "rerun_job_ids": ["a", "b"],
+        "reason": "stopped for ••••••",
+        "paused": True,
+        "killed": False,
+        "priority": "high",
+        "start_at": NOON,
+        "deadline": NOON,
+        "notes": [{"at": NOON, "text": "told of ••••••"}],
+    }
+    assert {name: shown[name] for name in expected} == expected
+
+
+def test_a_list_tells_how_often_a_task_is_tried_of_jobs_that_were_tried_again(world):
+    text = 'tasks: {t: {retry: {max_attempts: 3}, flow: {s: {type: script, script: "true"}}}}'
+    assert world.publish(text=text).ok
+    job_id = world.execute("t")
+    assert world.get(f"/api/jobs/{job_id}").json_body["max_retries"] == 2
+    again = replace(world.engine.jobs.get(job_id), job_id=str(uuid4()), retry_of=job_id)
+    world.engine.jobs.create(again)
+    rows = world.get("/api/jobs").json_body["items"]
+    found = {row["job_id"]: (row["retry_of_job_id"], row["max_retries"]) for row in rows}
+    assert found == {job_id: (None, None), again.job_id: (job_id, 2)}

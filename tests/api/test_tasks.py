@@ -92,7 +92,7 @@ def test_a_task_is_shown_whole(world):
 
 def test_a_task_says_what_keeps_it_from_running(world):
     found = world.get("/api/workspaces/shop/tasks/gate").json_body
-    assert found["unsupported"] == ["step 'ask' is of type approval, which is not executed yet"]
+    assert found["unsupported"] == ["step 'ask' is of type docker, which is not executed yet"]
 
 
 @pytest.mark.parametrize("path", ["nope", "nope/tasks", "%2e%2e", "a b"])
@@ -159,7 +159,7 @@ def test_execute_says_which_inputs_do_not_fit(world):
 
 def test_execute_refuses_a_task_that_cannot_run_yet(world):
     answer = world.post("/api/workspaces/shop/tasks/gate/execute")
-    assert "approval" in problem_in(answer, 400, "invalid")["detail"]
+    assert "docker" in problem_in(answer, 400, "invalid")["detail"]
 
 
 def test_execute_in_a_workspace_that_never_loaded_says_why(world):

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from chalice.test import Client
 
+from chalicelib.auth.links import NoLinks
 from chalicelib.domain.errors import UnavailableError
 from chalicelib.domain.sources import SourceFile, WorkspaceTree
 from chalicelib.domain.template import Functions, Renderer
@@ -15,6 +16,7 @@ from chalicelib.engine.engine import Engine
 from chalicelib.queue.memory import MemoryQueue
 from chalicelib.store.memory import MemoryBlobs, MemoryLogs, MemoryRegistry
 from chalicelib.store.memory_jobs import MemoryJobs
+from chalicelib.store.memory_slots import MemorySlots
 from chalicelib.workspaces.definitions import StoredDefinitions
 from chalicelib.workspaces.publish import publish
 from tests.fakes.clock import FakeClock
@@ -62,7 +64,7 @@ tasks:
       only: {{action: say, input: {{text: "{{{{ throw(message='torn') }}}}"}}}}
   gate:
     flow:
-      ask: {{type: approval, message: Sure?}}
+      ask: {{type: docker, image: alpine}}
 triggers:
   nightly: {{type: scheduler, cron: "0 2 * * *", task: ship, input: {{version: night}}}}
   off: {{type: scheduler, cron: "0 3 * * *", timezone: Europe/Paris, task: one, enabled: false}}
@@ -79,6 +81,7 @@ def an_engine(clock=None):
     registry, blobs = MemoryRegistry(), MemoryBlobs()
     return Engine(
         jobs=MemoryJobs(),
+        slots=MemorySlots(),
         registry=registry,
         logs=MemoryLogs(),
         blobs=blobs,
@@ -86,6 +89,7 @@ def an_engine(clock=None):
         clock=clock,
         ids=SeededIds(),
         definitions=StoredDefinitions(registry, blobs),
+        links=NoLinks(),
         renderer=Renderer(Functions(now=clock.now, random_int=lambda low, high: low)),
     )
 
@@ -164,6 +168,14 @@ def a_row(world, job_id, **given):
         "retry_job_id": None,
         "retry_attempt": 0,
         "max_retries": None,
+        "source_job_id": None,
+        "restart_from_step": None,
+        "paused": False,
+        "killed": False,
+        "priority": "normal",
+        "depth": 0,
+        "start_at": None,
+        "deadline": None,
         **given,
     }
 
