@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from chalice.app import Blueprint
 
-from chalicelib.api import health, jobs, tasks, worker, workers, workspaces
+from chalicelib.api import (
+    approvals,
+    costs,
+    health,
+    jobs,
+    steps,
+    tasks,
+    worker,
+    workers,
+    workspaces,
+)
 
 BLUEPRINTS: tuple[tuple[Blueprint, str | None], ...] = (
     (health.bp, None),
     (workspaces.bp, "/api"),
     (tasks.bp, "/api"),
     (jobs.bp, "/api"),
+    (steps.bp, "/api"),
+    (costs.bp, "/api"),
     (workers.bp, "/api"),
+    (approvals.bp, None),
     (worker.bp, "/worker"),
 )

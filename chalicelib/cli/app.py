@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from chalicelib.cli import output
+from chalicelib.cli.approvals import approve, reject
+from chalicelib.cli.cost import cost
 from chalicelib.cli.doctor import doctor
 from chalicelib.cli.jobs import cancel, jobs, status
 from chalicelib.cli.listing import actions, inspect, tasks, triggers
@@ -28,7 +30,18 @@ app = typer.Typer(
 )
 _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "On this machine": (run, validate, tasks, actions, triggers, inspect),
-    "Against a server": (trigger, status, logs, jobs, cancel, workspaces, doctor),
+    "Against a server": (
+        trigger,
+        status,
+        logs,
+        jobs,
+        cost,
+        cancel,
+        approve,
+        reject,
+        workspaces,
+        doctor,
+    ),
 }
 for _panel, _verbs in _VERBS.items():
     for _verb in _verbs:

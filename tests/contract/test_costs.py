@@ -1,24 +1,29 @@
 """What items weigh and what moves cost, by DynamoDB's own rules of counting.
 
-A write costs a unit per KB of the larger of old and new item, and the same again for each index
-entry that it changes; an entry that moves is deleted and written. Source: decision 14; protocol,
-cost budget.
+What whole jobs cost stands in test_cost_budget.py. Source: decision 14; protocol, cost budget.
 """
 
 from datetime import timedelta
 
-from chalicelib.domain.job import AfterAction, PastAttempt
+from chalicelib.domain.job import AfterAction, LoopGroup, LoopRun, Note, PastAttempt, Slot
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
+from chalicelib.domain.loops import new_group
 from chalicelib.domain.values import Payload
+from chalicelib.engine.ports import Waiter
+from chalicelib.store.claims import MOST_RERUNS
 from chalicelib.store.jobs_table import JobsTable
 from chalicelib.store.logs_table import LogsTable
 from chalicelib.store.registry_table import RegistryTable
-from tests.contract.places import REGION, template
+from chalicelib.store.slots_table import SlotsTable
+from tests.contract.cost_meter import cost_of_change, indexes_of, size
+from tests.contract.places import REGION
 from tests.fakes.builders import (
+    a_begin,
     a_blob_ref,
     a_chunk,
     a_claim,
     a_job,
+    a_job_end,
     a_retry,
     a_workspace,
     an_end,
@@ -29,33 +34,13 @@ LIMIT = 32 * 1024
 MINUTE = timedelta(minutes=1)
 
 
-def size(item):
-    """Return the item's size in bytes. Source: Amazon DynamoDB, item sizes and formats."""
-    return sum(len(name.encode()) + _size(value) for name, value in item.items())
-
-
-def _size(value):
-    (kind, content), *_ = value.items()
-    if kind == "N":
-        return (len(content.strip("-.")) + 1) // 2 + 1
-    if kind == "L":
-        return 3 + sum(1 + _size(entry) for entry in content)
-    if kind == "SS":
-        return sum(len(entry.encode()) for entry in content)
-    return len(content) if isinstance(content, bytes) else len(str(content).encode())
-
-
-def units(bytes_):
-    return -(-bytes_ // 1024)
-
-
 class Meter:
     """Counts write units by looking at a table before and after a move."""
 
     def __init__(self, client, table):
         self._client = client
         self._table = table
-        self._indexes = template()["JobsTable"]["Properties"]["GlobalSecondaryIndexes"]
+        self._indexes = indexes_of("JobsTable")
 
     def items(self):
         rows = self._client.scan(TableName=self._table)["Items"]
@@ -70,25 +55,8 @@ class Meter:
             old, new = before.get(key, {}), after.get(key, {})
             if old == new:
                 continue
-            total += units(max(size(old), size(new)))
-            total += sum(self._index_cost(index, old, new) for index in self._indexes)
+            total += cost_of_change(old, new, self._indexes)
         return total
-
-    def _index_cost(self, index, old, new):
-        index_keys = [part["AttributeName"] for part in index["KeySchema"]]
-        projected = {"pk", "sk", *index_keys, *index["Projection"].get("NonKeyAttributes", ())}
-
-        def entry(item):
-            if not all(key in item for key in index_keys):
-                return {}
-            return {name: value for name, value in item.items() if name in projected}
-
-        before, after = entry(old), entry(new)
-        if before == after:
-            return 0
-        if before and after and all(before[key] == after[key] for key in index_keys):
-            return units(max(size(before), size(after)))
-        return sum(units(size(part)) for part in (before, after) if part)
 
 
 def test_each_move_costs_what_the_budget_says(moto):
@@ -108,7 +76,9 @@ def test_each_move_costs_what_the_budget_says(moto):
         "end": lambda: jobs.end_step(end),
         "postpone to the same": lambda: jobs.postpone(job.job_id, job.due, 1),
         "postpone": lambda: jobs.postpone(job.job_id, job.due + MINUTE, 2),
-        "finish": lambda: jobs.finish(job.job_id, JobStatus.COMPLETED, NOON, "n" * 32, after),
+        "finish": lambda: jobs.finish(
+            job.job_id, a_job_end(JobStatus.COMPLETED, nonce="n" * 32, after=after)
+        ),
         "tidied": lambda: jobs.after_done(job.job_id, AfterAction.ARCHIVE_LOG),
     }
     assert {name: meter.cost_of(move) for name, move in moves.items()} == {
@@ -123,6 +93,41 @@ def test_each_move_costs_what_the_budget_says(moto):
         "finish": 2,
         "tidied": 2,
     }
+
+
+def test_each_move_of_a_loop_and_of_a_limited_job_costs_what_the_budget_says(moto):
+    table = moto.table("JobsTable")
+    jobs, slots = JobsTable(table, REGION), SlotsTable(table, REGION)
+    meter = Meter(moto.client("dynamodb"), table)
+    slot = Slot("task/demo/build", 1)
+    job = jobs.create(a_job(slots=(slot,)))
+    begin = a_begin(
+        job.job_id,
+        "each",
+        status=StepStatus.RUNNING,
+        lease="loop",
+        loop=LoopRun(64, Payload([*range(64)])),
+    )
+    claim = a_claim(job.job_id, "each[63]")
+    waiter = Waiter(job_id=job.job_id, priority=job.priority, since=NOON)
+    moves = {
+        "wait": lambda: slots.wait(slot.key, waiter),
+        "take": lambda: slots.take(slot, job.job_id),
+        "leave the line": lambda: slots.leave_line(slot.key, waiter),
+        "admit": lambda: jobs.admit(job.job_id, NOON),
+        "begin": lambda: jobs.begin_step(begin),
+        "begin a group": lambda: jobs.begin_group(job.job_id, "each", new_group(0, 64)),
+        "mark": lambda: jobs.mark_sent(job.job_id, "each", 64),
+        "claim": lambda: jobs.claim_step(claim),
+        "end": lambda: jobs.end_step(an_end(claim)),
+        "leave the group": lambda: jobs.leave_group(claim.ref, failed=False),
+        "tell": lambda: jobs.tell(job.job_id, Note("key", NOON, "text")),
+        "give back": lambda: slots.give_back(slot.key, job.job_id),
+    }
+    # Its row in the list shows whether a job is paused.
+    shown = {"pause": lambda: jobs.pause(job.job_id, paused=True)}
+    assert {name: meter.cost_of(move) for name, move in moves.items()} == dict.fromkeys(moves, 1)
+    assert {name: meter.cost_of(move) for name, move in shown.items()} == {"pause": 2}
 
 
 def test_a_completed_step_with_a_short_output_weighs_at_most_400_bytes(moto):
@@ -142,9 +147,26 @@ def test_no_item_exceeds_32_kilobytes(moto):
     tables = [moto.table(name) for name in ("JobsTable", "RegistryTable", "LogsTable")]
     jobs, registry = JobsTable(tables[0], REGION), RegistryTable(tables[1], REGION)
     text = "ü" * 512
+    places = tuple(Slot("k" * 255 + str(number), 500) for number in range(3))
+    given = {"slots": places, "seed": a_blob_ref(), "reason": text}
     job = jobs.create(
-        a_job(input=Payload(text[:500]), secret_input=a_blob_ref(), request_hash="ab" * 32)
+        a_job(
+            input=Payload(text[:500]), secret_input=a_blob_ref(), request_hash="ab" * 32, **given
+        )
     )
+    for number in range(MOST_RERUNS):
+        jobs.add_rerun(job.job_id, f"{number:036d}")
+    jobs.tell(job.job_id, Note("n" * 255, NOON, text))
+    loop = LoopRun(10_000, Payload(text[:500]))
+    jobs.begin_step(
+        a_begin(job.job_id, "l" * 255, status=StepStatus.RUNNING, lease="l" * 36, loop=loop)
+    )
+    jobs.mark_sent(job.job_id, "l" * 255, 10_000)
+    last = frozenset(range(9_900, 9_964))
+    jobs.begin_group(job.job_id, "l" * 255, LoopGroup(154, last, last))
+    slots = SlotsTable(tables[0], REGION)
+    for number in range(500):
+        slots.take(places[0], f"{number:036d}")
     claim = a_claim(job.job_id, "s" * 255)
     for attempt in range(2, 11):
         jobs.claim_step(claim)
@@ -165,7 +187,7 @@ def test_no_item_exceeds_32_kilobytes(moto):
         for table in tables
         for item in Meter(moto.client("dynamodb"), table).items().values()
     ]
-    assert len(sizes) == 4
+    assert len(sizes) == 8
     assert max(sizes) <= LIMIT
 
 
