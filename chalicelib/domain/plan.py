@@ -7,6 +7,7 @@ Source: state machines, sections 3.3 to 3.5; protocol, "One pure function".
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -79,7 +80,8 @@ class Flow:
     """A task's steps in an order where each stands behind what it depends on.
 
     `by_engine` are those whose action no worker runs. `heirs` has, by step, the first one that a
-    worker may run as soon as that step has completed: it depends on nothing else. Build with
+    worker may run as soon as that step has completed: it depends on nothing else. A step with an
+    heir that is in `single` has no other dependent: nothing else follows from its end. Build with
     `flow_of`.
     """
 
@@ -87,6 +89,7 @@ class Flow:
     order: tuple[str, ...]
     by_engine: frozenset[str] = frozenset()
     heirs: Mapping[str, str] = field(default_factory=dict)
+    single: frozenset[str] = frozenset()
 
     @property
     def sinks(self) -> tuple[str, ...]:
@@ -113,17 +116,21 @@ def flow_of(task: Task, actions: Mapping[str, Action]) -> Flow:
         needs = task.flow[key].depends_on
         if len(needs) == 1 and key not in by_engine and not flow.is_decided_late(key):
             heirs.setdefault(needs[0], key)
-    return replace(flow, heirs=heirs)
+    dependents = Counter(need for step in task.flow.values() for need in step.depends_on)
+    return replace(flow, heirs=heirs, single=frozenset(k for k in heirs if dependents[k] == 1))
 
 
 def derive(flow: Flow, state: JobState) -> dict[str, StepStatus]:
     """Return the status of every step, in flow order.
 
-    In a cancelled job, what had not begun is cancelled with it: as soon as every step that might
-    still go on is halted, so that what is shown as ended never changes again.
+    A skipped job never began a step. In a cancelled one, what had not begun is cancelled with it:
+    as soon as every step that might still go on is halted, so that what is shown as ended never
+    changes again.
     """
     live = _derive_live(flow, state.steps)
     statuses = live.statuses
+    if state.job.status is JobStatus.SKIPPED:
+        return dict.fromkeys(statuses, StepStatus.SKIPPED)
     if state.job.status is JobStatus.CANCELLED and not _unhalted(live, state.steps):
         for key, status in statuses.items():
             if status is StepStatus.PENDING:

@@ -7,7 +7,7 @@ Source: protocol, "Chain claim".
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.advance import advance_from
 from chalicelib.engine.attempts import Ending, end_attempt
-from chalicelib.engine.engine import Engine
+from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.ports import Message, Queue, Received
 from chalicelib.engine.steps import (
     Assignment,
@@ -36,31 +36,42 @@ class Taker:
 
     session: str
     worker: str
-    pools: Collection[str]
+    pools: Container[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message that was not sent, and where it would have gone."""
+
+    pool: str
+    message: Message
+    group: str | None = None
 
 
 class KeepingQueue:
     """The given queue, but for the first message that goes at once to one of the pools."""
 
-    def __init__(self, queue: Queue, pools: Collection[str]) -> None:
+    def __init__(self, queue: Queue, pools: Container[str]) -> None:
         self._queue = queue
         self._pools = pools
-        self._kept: tuple[str, Message] | None = None
+        self._kept: Kept | None = None
 
-    def take_kept(self) -> tuple[str, Message] | None:
-        """Return the pool and the message that were kept back, once."""
+    def take_kept(self) -> Kept | None:
+        """Return what was kept back, once."""
         kept, self._kept = self._kept, None
         return kept
 
-    def send(self, pool: str, messages: Sequence[tuple[Message, int]]) -> None:
+    def send(
+        self, pool: str, messages: Sequence[tuple[Message, int]], group: str | None = None
+    ) -> None:
         rest = list(messages)
         if self._kept is None and pool in self._pools:
             at_once = next((one for one in rest if one[1] == 0), None)
             if at_once is not None:
                 rest.remove(at_once)
-                self._kept = (pool, at_once[0])
+                self._kept = Kept(pool, at_once[0], group)
         if rest:
-            self._queue.send(pool, rest)
+            self._queue.send(pool, rest, group)
 
     def receive(self, pool: str, wait_s: float, limit: int) -> list[Received]:
         return self._queue.receive(pool, wait_s, limit)
@@ -80,9 +91,10 @@ def complete_and_claim(
     Raises:
         FencedError: the lease does not hold the step.
     """
-    heir = _heir(engine, hold, outcome, taker)
-    if heir is not None:
-        return _complete_into(engine, hold, outcome, heir, taker)
+    plan = engine.known_plan(hold.ref.job_id)
+    heir = _heir(plan, hold, outcome, taker) if plan else None
+    if plan is not None and heir is not None:
+        return _complete_into(engine, plan, hold, outcome, heir, taker)
     queue = KeepingQueue(engine.queue, taker.pools)
     try:
         complete(replace(engine, queue=queue), hold, outcome)
@@ -93,7 +105,7 @@ def complete_and_claim(
     if kept is None:
         return None
     try:
-        return claim(engine, kept[1], taker.session, taker.worker)
+        return claim(engine, kept.message, taker.session, taker.worker)
     except TemplateError:
         # The step is ended as failed, and says why.
         return None
@@ -103,38 +115,38 @@ def complete_and_claim(
         return None
 
 
-def _heir(engine: Engine, hold: Hold, outcome: Outcome, taker: Taker) -> str | None:
+def _heir(plan: Plan, hold: Hold, outcome: Outcome, taker: Taker) -> str | None:
     """Return the step that this end alone makes ready, if the taker may run it."""
-    plan = engine.known_plan(hold.ref.job_id)
-    if plan is None or outcome.error is not None or outcome.cancelled:
+    if outcome.error is not None or outcome.cancelled:
         return None
     heir = plan.flow.heirs.get(hold.ref.step)
-    if heir is None or plan.pool_of(heir) not in taker.pools:
-        return None
-    return heir
+    return heir if heir is not None and plan.pool_of(heir) in taker.pools else None
 
 
 def _complete_into(
-    engine: Engine, hold: Hold, outcome: Outcome, heir: str, taker: Taker
+    engine: Engine, plan: Plan, hold: Hold, outcome: Outcome, heir: str, taker: Taker
 ) -> Assignment | None:
     """Complete the attempt, claim its heir, and read the job once for all that follows.
 
     The heir depends on nothing else, so its claim need not wait to hear that it is ready. The read
-    comes after the claim, as `cancel` needs it.
+    comes after the claim, as `cancel` needs it. Where nothing but the heir follows from the end,
+    it is only of META and of what the heir's templates name.
     """
     record = end_attempt(engine, hold, Ending(StepStatus.COMPLETED, output=outcome.output))
     message = Message(StepRef(hold.ref.job_id, heir), 1)
     # Nothing follows from the end of a step that its job's cancellation reached first.
     taken = None if record.halted else _taken(engine, message, taker)
-    try:
-        state = engine.jobs.load(hold.ref.job_id)
-        advance_from(engine, state, hold.ref.step)
-    except StroemError:
-        # The report comes again, and with it the heir.
-        if taken is not None:
-            with suppress(StroemError):
-                hand_back(engine, taken)
-        raise
+    state = None
+    if taken is None or hold.ref.step not in plan.flow.single:
+        try:
+            state = engine.jobs.load(hold.ref.job_id)
+            advance_from(engine, state, hold.ref.step)
+        except StroemError:
+            # The report comes again, and with it the heir.
+            if taken is not None:
+                with suppress(StroemError):
+                    hand_back(engine, taken)
+            raise
     if taken is None:
         return None
     try:
@@ -142,8 +154,7 @@ def _complete_into(
     except TemplateError:
         return None
     except StroemError:
-        plan = engine.plan_of(state.job)
-        _send_on(engine, (plan.pool_of(heir), message))
+        _send_on(engine, Kept(plan.pool_of(heir), message))
         return None
 
 
@@ -155,7 +166,8 @@ def _taken(engine: Engine, message: Message, taker: Taker) -> Hold | None:
         return None
 
 
-def _send_on(engine: Engine, kept: tuple[str, Message] | None) -> None:
+def _send_on(engine: Engine, kept: Kept | None) -> None:
     if kept is not None:
         with suppress(StroemError):
-            engine.queue.send(kept[0], [(kept[1], 0)])
+            engine.open_pool(kept.pool)
+            engine.queue.send(kept.pool, [(kept.message, 0)], kept.group)

@@ -10,7 +10,7 @@ from chalicelib.domain.lifecycle import JobStatus, StepStatus
 from chalicelib.domain.sources import SourceFile, WorkspaceTree
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.advance import cancel
-from chalicelib.engine.chaining import KeepingQueue
+from chalicelib.engine.chaining import KeepingQueue, Kept
 from chalicelib.engine.jobs import JobRequest, create
 from chalicelib.engine.ports import Message
 from chalicelib.engine.steps import Outcome
@@ -41,7 +41,7 @@ class RememberingQueue:
         self.faults = 0
         self._queue = queue
 
-    def send(self, pool, messages):
+    def send(self, pool, messages, group=None):
         if self.faults:
             self.faults -= 1
             raise UnavailableError("throttled")
@@ -105,7 +105,7 @@ def test_the_first_message_that_may_go_at_once_is_kept_and_the_rest_is_sent():
     queue.send("gpu", [(ONE, 0)])
     queue.send("script", [(ONE, 30), (TWO, 0), (THREE, 0)])
     queue.send("script", [(ONE, 0)])
-    assert queue.take_kept() == ("script", TWO)
+    assert queue.take_kept() == Kept("script", TWO)
     assert queue.take_kept() is None
     assert inner.sent == [ONE, ONE, THREE, ONE]
 
@@ -125,9 +125,7 @@ def test_a_step_that_cannot_be_claimed_now_takes_the_way_through_the_queue(engin
     assert sorted(message.ref.step for message in engine.queue.sent) == ["left", "right"]
 
 
-def test_a_step_is_handed_back_when_its_forerunner_s_report_does_not_go_through(
-    engine, control
-):
+def test_a_step_is_handed_back_when_its_forerunner_s_report_does_not_go_through(engine, control):
     job_id, hold = begun(engine, control, "fan")
     engine.queue.faults = 1
     with pytest.raises(UnavailableError):
