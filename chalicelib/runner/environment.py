@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,15 @@ def step_dirs(temp_dir: Path | None = None) -> Iterator[StepDirs]:
             (dirs.root / name).mkdir(mode=0o700)
         yield dirs
     finally:
-        remove_tree(dirs.root)
+        _remove_dirs(dirs.root)
+
+
+def _remove_dirs(root: Path) -> None:
+    """Remove the folders of an attempt. Most steps leave them empty: then that is quickly done."""
+    for name in _FOLDERS.values():
+        with suppress(OSError):
+            (root / name).rmdir()
+    remove_tree(root)
 
 
 def step_environment(spec: StepSpec, host: Host, dirs: StepDirs) -> dict[str, str]:
