@@ -18,6 +18,8 @@ def main() -> None:
     flags.add_argument("--first", type=int, default=100, help="jobs for trigger -> first step")
     flags.add_argument("--many", type=int, default=500, help="one-step jobs at once")
     flags.add_argument("--slots", type=int, default=8, help="slots of the one worker")
+    loops_help = "instances of the loops, one loop each; 10000 takes minutes"
+    flags.add_argument("--loop", type=int, nargs="*", default=[1000], help=loops_help)
     given = flags.parse_args()
     spawn_s = plain_spawn_s(200)
     print(f"one `sh -c true` in a plain loop: {spawn_s * 1000:.2f} ms (the unit of every ratio)")
@@ -29,7 +31,7 @@ def main() -> None:
             workspace = write_workspace(top / "workspace")
             with running(top / "data", workspace, control, given.slots) as stack:
                 idle = stack.memory_mib()
-                figures = measure(Server(stack.url), given.first, given.many)
+                figures = measure(Server(stack.url), given.first, given.many, given.loop)
                 _report(control, stack.ready_s, idle, stack.memory_mib(), figures, spawn_s)
 
 
@@ -53,6 +55,8 @@ def _report(
     _row(f"chain of {CHAIN} steps", figures.chain_s, CHAIN, spawn_s)
     _row(f"fan-out of {FAN} steps", figures.fan_s, FAN, spawn_s)
     _row(f"{figures.many} one-step jobs", figures.many_s, figures.many, spawn_s)
+    for count, took_s in figures.loops_s.items():
+        _row(f"loop of {count}", took_s, count, spawn_s)
 
 
 def _row(name: str, took_s: float, steps: int, spawn_s: float) -> None:

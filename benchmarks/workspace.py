@@ -29,6 +29,15 @@ def write_workspace(folder: Path) -> Path:
         "one": {"flow": {"step": {"action": "nothing"}}},
         "chain": {"flow": chain},
         "fan": {"flow": fan},
+        "loop": {
+            "input": {"count": {"type": "integer", "required": True}},
+            "flow": {
+                "step": {
+                    "action": "nothing",
+                    "for_each": "{{ range(end=input.count) | json_encode() }}",
+                }
+            },
+        },
     }
     (folder / "bench.yaml").write_text(json.dumps({"actions": actions, "tasks": tasks}, indent=1))
     return folder
