@@ -69,6 +69,22 @@ _STEP_EXTRAS = st.fixed_dictionaries(
         "continue_on_failure": st.booleans(),
         "when": st.just("{{ input.go }}"),
         "for_each": st.lists(VALUES, max_size=3) | st.just("{{ input.list | json_encode }}"),
+        "max_parallel": st.integers(1, 10_000),
+    },
+)
+LIMITS = st.fixed_dictionaries(
+    {},
+    optional={
+        "priority": st.sampled_from(["high", "normal", "low"]),
+        "concurrency": st.integers(1, 500)
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "limit": st.integers(1, 500),
+                "key": st.just("{{ input.env }}-{{ input.region }}"),
+                "on_limit": st.sampled_from(["queue", "skip", "cancel_previous"]),
+            },
+        ),
     },
 )
 
@@ -101,6 +117,7 @@ def workspaces(draw):
         tasks[name] = {"flow": draw(flows(list(actions))), "input": draw(INPUTS)}
         if draw(st.booleans()):
             tasks[name] |= {"timeout": "1h30m", "retry": draw(RETRIES), "on_error": hooks}
+        tasks[name] |= draw(LIMITS)
     trigger = {"type": "scheduler", "cron": "0 0 * * MON#1", "task": next(iter(tasks))}
     found = {"actions": actions, "tasks": tasks, "secrets": draw(st.dictionaries(NAMES, TEXTS))}
     if draw(st.booleans()):

@@ -73,7 +73,11 @@ def build(settings: WorkerSettings, control: Control) -> Worker:
         user_of=user_of,
     )
     hello = Hello(
-        name=settings.name, capabilities=settings.pools, tags=settings.tags, version=VERSION
+        name=settings.name,
+        capabilities=settings.pools,
+        tags=settings.tags,
+        exclusive=settings.exclusive,
+        version=VERSION,
     )
     isolation = isolation_in_force(user_of(0), host.path)
     _log.info("Starts", extra={"slots": settings.slots, "isolation": isolation})

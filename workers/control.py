@@ -19,22 +19,28 @@ from chalicelib.engine.workers import Hello
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One start of one worker, and how often it must be heard, in seconds."""
+    """One start of one worker, and how often it must be heard, in seconds.
+
+    `pools` are those to ask for work; None: the engine is an older one and does not say.
+    """
 
     worker_id: str
     heartbeat_s: float
+    pools: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
     """Steps to stop, and whether to take no more work and leave.
 
-    `killed` are those of `cancelled` that get no grace.
+    `killed` are those of `cancelled` that get no grace. `pools` are those to ask for work from now
+    on; None: nothing is said of them.
     """
 
     cancelled: tuple[StepRef, ...] = ()
     killed: tuple[StepRef, ...] = ()
     drain: bool = False
+    pools: tuple[str, ...] | None = None
 
 
 # Something that may become work: taking it claims the step. None: it was not to be had.

@@ -12,6 +12,7 @@ from functools import partial
 
 from chalicelib.domain.errors import TemplateError, UnavailableError
 from chalicelib.domain.logs import LogLine
+from chalicelib.domain.pools import Reach
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import HEARTBEAT_S
 from chalicelib.engine import job_logs, steps, workers
@@ -35,13 +36,16 @@ class DirectControl:
         self._engine = engine
         self._session = ""
         self._name = ""
-        self._pools: tuple[str, ...] = ()
+        self._reach = Reach(frozenset())
 
     def register(self, hello: Hello) -> Session:
         record = workers.register(self._engine, hello)
         self._session, self._name = record.worker_id, record.name
-        self._pools = record.capabilities
-        return Session(record.worker_id, HEARTBEAT_S)
+        self._reach = workers.reach_of(record)
+        known = workers.pools_of(self._engine, record)
+        # This process's settings may know fewer pools than the installation has.
+        pools = self._reach.of([*known, *record.capabilities])
+        return Session(record.worker_id, HEARTBEAT_S, pools)
 
     def heartbeat(self, running: Sequence[StepRef]) -> Orders:
         return _orders(workers.heartbeat(self._engine, self._session, running))
@@ -73,7 +77,7 @@ class DirectControl:
         if not go_on:
             steps.complete(self._engine, hold, outcome)
             return None
-        taker = Taker(self._session, self._name, self._pools)
+        taker = Taker(self._session, self._name, self._reach)
         return complete_and_claim(self._engine, hold, outcome, taker)
 
     def archive(self, workspace: str, revision: str) -> bytes:
@@ -85,4 +89,4 @@ class DirectControl:
 
 
 def _orders(found: workers.Orders) -> Orders:
-    return Orders(found.cancelled, found.killed)
+    return Orders(found.cancelled, found.killed, pools=found.pools)

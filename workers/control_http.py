@@ -62,7 +62,8 @@ class HttpControl:
         }
         answer = self._client.post("/worker/register", body, ONCE)
         self._session, self._hello = str(answer["worker_id"]), hello
-        return Session(self._session, float(answer.get("heartbeat_s") or HEARTBEAT_S))
+        heartbeat_s = float(answer.get("heartbeat_s") or HEARTBEAT_S)
+        return Session(self._session, heartbeat_s, _pools(answer))
 
     def heartbeat(self, running: Sequence[StepRef]) -> Orders:
         body = {"worker_id": self._session, "running": _names(running)}
@@ -89,10 +90,12 @@ class HttpControl:
         return answer.get("cancelled") is True
 
     def offers(self, pool: str, wait_s: float, limit: int) -> Sequence[Offer]:  # noqa: ARG002 - the API gives one at a time
-        asked = min(wait_s, MAX_WAIT_S)
+        asked, own = min(wait_s, MAX_WAIT_S), self._hello.capabilities
         body = {
             "worker_id": self._session,
-            "capabilities": [pool],
+            # An older server knows no other pools than capabilities, and ignores `pools`.
+            "capabilities": [pool] if pool in own else own,
+            "pools": [pool],
             "tags": self._hello.tags,
             "exclusive": self._hello.exclusive,
             "wait_s": asked,
@@ -196,7 +199,13 @@ def _orders(answer: dict[str, Any]) -> Orders:
         cancelled=_refs(answer.get("cancelled")),
         killed=_refs(answer.get("killed")),
         drain=bool(answer.get("drain")),
+        pools=_pools(answer),
     )
+
+
+def _pools(answer: dict[str, Any]) -> tuple[str, ...] | None:
+    given = answer.get("pools")
+    return None if given is None else tuple(str(pool) for pool in given)
 
 
 def _refs(names: Sequence[dict[str, Any]] | None) -> tuple[StepRef, ...]:

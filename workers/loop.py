@@ -21,13 +21,11 @@ from chalicelib.engine.workers import Hello
 from workers.attempts import Attempt, Kit
 from workers.control import Offer, Session
 from workers.ending import delays
+from workers.receivers import Receivers
 from workers.running import Question, Running
 from workers.slots import Slots
 
 _log = logging.getLogger(__name__)
-
-MAX_OFFERS = 10
-SHARED_WAIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +65,13 @@ class Worker:
         self._hello = hello
         self._pools = pools
         self._timing = timing or Timing()
-        # The most that one pool's receiver may hold, so that each gets its turn.
-        self._share = min(MAX_OFFERS, -(-slots // len(pools)))
         # Its `put` may be called in a signal handler; an Event's `set` may not.
         self._inbox: SimpleQueue[_Event] = SimpleQueue()
         self._slots = Slots(slots, partial(self._inbox.put, _Event.LOOK))
         self._running = Running()
-        self._receiving = len(pools)
-        self._guard = threading.Lock()
+        look = partial(self._inbox.put, _Event.LOOK)
+        wait_s = self._timing.wait_s
+        self._receivers = Receivers(kit.control, self._slots, wait_s, self._work, look)
         self._closing = threading.Event()
         self._quit = threading.Event()
 
@@ -96,9 +93,7 @@ class Worker:
             return
         threading.Thread(target=self._beat, args=(session,), name="heartbeat", daemon=True).start()
         threading.Thread(target=self._ask_for_orders, name="orders", daemon=True).start()
-        for pool in self._pools:
-            name = f"receive-{pool}"
-            threading.Thread(target=self._receive, args=(pool,), name=name, daemon=True).start()
+        self._receivers.ask(self._pools if session.pools is None else session.pools)
         self._await_end()
         self._quit.set()
         self._sign_off()
@@ -120,41 +115,19 @@ class Worker:
                 continue
         return None
 
-    def _receive(self, pool: str) -> None:
-        pauses = delays()
-        while numbers := self._slots.reserve(self._share):
-            try:
-                offers = list(self._control.offers(pool, self._wait_s(), len(numbers)))
-                pauses = delays()
-            except Exception as error:  # noqa: BLE001 - whatever it is, asking goes on
-                offers = []
-                _log.warning("No work to be had", extra={"pool": pool, "error": str(error)})
-                self._closing.wait(next(pauses))
-            if self._closing.is_set() and not self._control.offers_are_claims:
-                offers = []
-            for offer in offers:
-                self._slots.start(numbers.pop(0), partial(self._work, offer))
-            self._slots.give_back(numbers)
-        with self._guard:
-            self._receiving -= 1
-        self._inbox.put(_Event.LOOK)
-
-    def _wait_s(self) -> float:
-        # With the last slot in hand, another pool's receiver must not wait long for its turn.
-        is_held_up = len(self._pools) > 1 and self._slots.free == 0
-        return min(SHARED_WAIT_S, self._timing.wait_s) if is_held_up else self._timing.wait_s
-
-    def _work(self, offer: Offer, slot: int) -> None:
+    def _work(self, pool: str, offer: Offer, slot: int) -> None:
         assignment = offer()
         while assignment is not None:
             attempt = Attempt(assignment, self._kit)
             with self._running.listed(attempt):
                 if self._kit.ending.has_begun:
                     attempt.stop()
-                assignment = attempt.run(slot, self._may_go_on)
+                assignment = attempt.run(slot, partial(self._may_go_on, pool))
 
-    def _may_go_on(self) -> bool:
-        return not self._closing.is_set() and not self._slots.is_paused
+    def _may_go_on(self, pool: str) -> bool:
+        if self._closing.is_set() or self._slots.is_paused:
+            return False
+        return self._receivers.may_go_on(pool)
 
     def _beat(self, session: Session) -> None:
         heard_at = time.monotonic()
@@ -176,7 +149,9 @@ class Worker:
                 self._slots.resume()
 
     def _ask(self, question: Question) -> None:
-        if self._running.ask(question):
+        orders = self._running.ask(question)
+        self._receivers.ask(orders.pools or ())
+        if orders.drain:
             self._inbox.put(_Event.DRAIN)
 
     def _ask_for_orders(self) -> None:
@@ -193,16 +168,18 @@ class Worker:
             "The engine does not know this session", extra={"worker_id": session.worker_id}
         )
         try:
-            return self._control.register(self._hello)
+            session = self._control.register(self._hello)
+            self._receivers.ask(session.pools or ())
         except Exception as error:  # noqa: BLE001 - the next heartbeat comes back to it
             _log.warning("No new session", extra={"error": str(error)})
-            return session
+        return session
 
     def _await_end(self) -> None:
         while (event := self._inbox.get()) is _Event.LOOK:
             pass
         _log.info("No more work is taken", extra={"running": len(self._running)})
         self._closing.set()
+        self._receivers.close()
         self._slots.close()
         is_idle = event is _Event.DRAIN and self._await_idle(None)
         if is_idle or self._await_idle(self._timing.grace_s):
@@ -226,7 +203,7 @@ class Worker:
 
     def _is_idle(self) -> bool:
         # An unanswered question may already have claimed a step, where offers are claims.
-        may_bring_work = self._control.offers_are_claims and self._receiving
+        may_bring_work = self._control.offers_are_claims and self._receivers.is_asking
         return not may_bring_work and self._slots.is_idle
 
     def _sign_off(self) -> None:

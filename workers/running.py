@@ -45,8 +45,8 @@ class Running:
         for attempt in self._all():
             attempt.stop()
 
-    def ask(self, question: Question) -> bool:
-        """Ask what is to become of them, and obey; say whether the worker is to drain."""
+    def ask(self, question: Question) -> Orders:
+        """Ask what is to become of them, and obey; return what was answered."""
         attempts = self._all()
         orders = question(tuple(attempt.ref for attempt in attempts))
         cancelled, killed = frozenset(orders.cancelled), frozenset(orders.killed)
@@ -55,7 +55,7 @@ class Running:
                 attempt.kill()
             elif attempt.ref in cancelled:
                 attempt.cancel()
-        return orders.drain
+        return orders
 
     def _all(self) -> list[Attempt]:
         with self._guard:

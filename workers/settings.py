@@ -23,7 +23,7 @@ from chalicelib.settings import VERSION
 MAX_SLOTS = 256
 MAX_NAME_CHARS = 128
 
-Value: TypeAlias = "str | int | float | Path | tuple[str, ...] | None"
+Value: TypeAlias = "str | bool | int | float | Path | tuple[str, ...] | None"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,15 @@ class WorkerSettings:
     slots: int
     pools: tuple[str, ...]
     tags: tuple[str, ...]
+    exclusive: bool
     cache_dir: Path
     name: str
     grace_s: float
     parent_pid: int | None
+
+
+# Alone, these would be too common for names in an environment.
+_RENAMED = {"name": "worker_name", "tags": "worker_tags", "exclusive": "worker_exclusive"}
 
 
 class _Option(NamedTuple):
@@ -54,10 +59,7 @@ class _Option(NamedTuple):
 
     @property
     def variable(self) -> str:
-        return (
-            "STROEM_"
-            + {"name": "worker_name", "tags": "worker_tags"}.get(self.name, self.name).upper()
-        )
+        return "STROEM_" + _RENAMED.get(self.name, self.name).upper()
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str]) -> WorkerSettings:
@@ -141,6 +143,12 @@ def _pools(text: str) -> tuple[str, ...]:
     return names
 
 
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in ("yes", "true", "1", "no", "false", "0"):
+        raise ValueError("it must be yes or no")
+    return text.lower() in ("yes", "true", "1")
+
+
 def _name(text: str) -> str:
     name = text or f"{socket.gethostname()}-{os.getpid()}"
     if not name.isprintable() or len(name) > MAX_NAME_CHARS:
@@ -177,8 +185,9 @@ _OPTIONS = (
     _Option("control", "direct", _control, "how to reach the engine: direct or http"),
     _Option("url", "", _url, "where the API is, for the control http"),
     _Option("slots", "4", _slots, "how many steps run at once"),
-    _Option("pools", "script", _pools, "which pools to work for, by commas"),
-    _Option("tags", "", _names, "the worker's tags, by commas"),
+    _Option("pools", "script", _pools, "what the worker can do, by commas: script, docker"),
+    _Option("tags", "", _names, "the worker's tags, by commas: it takes steps that ask for some"),
+    _Option("exclusive", "no", _yes_or_no, "yes: take only steps that ask for all of the tags"),
     _Option("cache_dir", "", _cache_dir, "where files and dependencies are kept between steps"),
     _Option("name", "", _name, "the worker's name; else the host's, and the process id"),
     _Option("grace_s", "30", _seconds, "how long running steps may go on after a stop"),

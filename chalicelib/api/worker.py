@@ -70,7 +70,8 @@ def register_worker(call: Call) -> Registered:
         version=body.version,
     )
     record = workers.register(call.engine, hello)
-    return Registered(worker_id=record.worker_id, heartbeat_s=HEARTBEAT_S)
+    pools = list(workers.pools_of(call.engine, record))
+    return Registered(worker_id=record.worker_id, heartbeat_s=HEARTBEAT_S, pools=pools)
 
 
 @bp.route("/heartbeat", methods=["POST"])
@@ -139,7 +140,9 @@ def sign_off_worker(call: Call) -> Status:
 def claim_step(call: Call) -> Claimed:
     body = call.body(ClaimBody)
     session = checked_id(body.worker_id, "a worker")
-    found = remote.next_assignment(call.engine, session, body.capabilities, body.wait_s)
+    found = remote.next_assignment(
+        call.engine, session, body.capabilities, body.wait_s, body.pools
+    )
     return claimed(found) if found else Claimed()
 
 

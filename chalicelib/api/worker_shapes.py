@@ -34,10 +34,11 @@ class HelloBody(Body):
 
 
 class Registered(Shape):
-    """The session, and how often it is to be heard, in seconds."""
+    """The session, how often it is to be heard, in seconds, and which pools it takes from."""
 
     worker_id: str
     heartbeat_s: int
+    pools: list[str]
 
 
 class StepName(Body):
@@ -69,12 +70,16 @@ class StepNameShape(Shape):
 
 
 class Orders(Shape):
-    """Steps to stop; those among them to kill at once; with `drain`, take no more and leave."""
+    """Steps to stop; those among them to kill at once; with `drain`, take no more and leave.
+
+    `pools` are those that the worker takes from now; null: nothing is said of them.
+    """
 
     status: str = "ok"
     cancelled: list[StepNameShape]
     killed: list[StepNameShape]
     drain: bool = False
+    pools: list[str] | None = None
 
 
 class WorkerBody(Body):
@@ -84,12 +89,16 @@ class WorkerBody(Body):
 
 
 class ClaimBody(Body):
-    """What the worker can run, and how long it waits for a step to come (0 to 20 s)."""
+    """What the worker can run, and how long it waits for a step to come (0 to 20 s).
+
+    Without `pools`, all are asked that fit the capabilities and the session's tags.
+    """
 
     worker_id: str
     capabilities: list[Name]
     tags: list[Name] = Field(default_factory=list)
     exclusive: bool = False
+    pools: list[Name] = Field(default_factory=list, max_length=100)
     wait_s: Annotated[float, Field(ge=0, le=20)] = 0.0
 
 
@@ -190,7 +199,8 @@ class ArchiveQuery(Query):
 
 def ordered(found: EngineOrders) -> Orders:
     """Return what a worker must stop."""
-    return Orders(cancelled=_names(found.cancelled), killed=_names(found.killed))
+    pools = None if found.pools is None else list(found.pools)
+    return Orders(cancelled=_names(found.cancelled), killed=_names(found.killed), pools=pools)
 
 
 def claimed(found: Assignment) -> Claimed:

@@ -19,6 +19,7 @@ from chalicelib.domain.workflow import (
     ActionType,
     AgentSpec,
     Backoff,
+    Concurrency,
     Connection,
     ConnectionField,
     Definition,
@@ -28,7 +29,9 @@ from chalicelib.domain.workflow import (
     InputField,
     Language,
     McpServer,
+    OnLimit,
     OutputField,
+    Priority,
     Resources,
     Retry,
     RunnerKind,
@@ -137,7 +140,15 @@ _ACTION = _of(
     retry=_RETRY,
 )
 _STEP = _of(FlowStep, depends_on=tuple, retry=_RETRY)
-_TASK = _of(Task, flow=_map_of(_STEP), input=_INPUTS, retry=_RETRY, hooks=_HOOKS)
+_TASK = _of(
+    Task,
+    flow=_map_of(_STEP),
+    input=_INPUTS,
+    retry=_RETRY,
+    hooks=_HOOKS,
+    concurrency=_of(Concurrency, on_limit=OnLimit),
+    priority=Priority,
+)
 _DEFINITION = _of(
     Definition,
     actions=_map_of(_ACTION),
@@ -151,6 +162,7 @@ _DEFINITION = _of(
 _MODELS: tuple[type[Any], ...] = (
     Action,
     AgentSpec,
+    Concurrency,
     Connection,
     ConnectionField,
     Definition,

@@ -14,6 +14,8 @@ from chalicelib.domain.values import JsonObject, JsonValue
 
 MAX_STEPS = 5_000
 MAX_LOOP_ITEMS = 10_000
+# The ids of all that hold a place under a limit stand in one item, which must stay small.
+MAX_CONCURRENT_JOBS = 500
 MAX_STEP_TIMEOUT_S = 24 * 3600
 MAX_TASK_TIMEOUT_S = 7 * 24 * 3600
 INLINE_PREFIX = "_inline:"
@@ -200,6 +202,33 @@ class Hooks:
     on_cancel: tuple[Hook, ...] | None = None
 
 
+class OnLimit(StrEnum):
+    """What becomes of a job whose concurrency limit is reached."""
+
+    QUEUE = "queue"
+    SKIP = "skip"
+    CANCEL_PREVIOUS = "cancel_previous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency:
+    """How many jobs of a task may run at a time, 1 or more; with `key`, a template over `input`,
+    as many for each of its values.
+    """
+
+    limit: int = 1
+    key: str | None = None
+    on_limit: OnLimit = OnLimit.QUEUE
+
+
+class Priority(StrEnum):
+    """Which of two waiting jobs goes first."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One task: a flow of steps, with its inputs and policies."""
@@ -214,6 +243,8 @@ class Task:
     timeout_s: int | None = None
     retry: Retry | None = None
     hooks: Hooks = field(default_factory=Hooks)
+    concurrency: Concurrency | None = None
+    priority: Priority = Priority.NORMAL
 
 
 class TriggerType(StrEnum):

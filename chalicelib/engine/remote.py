@@ -8,19 +8,21 @@ Source: HTTP API, section 4.3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import FencedError, NotFoundError
 from chalicelib.domain.job import StepRecord
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.logs import LogLine
+from chalicelib.domain.pools import priority_of
 from chalicelib.domain.values import StepRef
+from chalicelib.domain.workflow import Priority
 from chalicelib.engine.chaining import Taker, complete_and_claim
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.job_logs import append_lines
 from chalicelib.engine.ports import Received
 from chalicelib.engine.steps import Assignment, Hold, Outcome, complete
-from chalicelib.engine.workers import take
+from chalicelib.engine.workers import pools_of, reach_of, take
 
 # A message that speaks of what is over is dropped, and the next one is tried.
 TRIES = 10
@@ -36,16 +38,25 @@ class Shown:
 
 
 def next_assignment(
-    engine: Engine, session: str, capabilities: Sequence[str], wait_s: float
+    engine: Engine,
+    session: str,
+    capabilities: Sequence[str],
+    wait_s: float,
+    pools: Sequence[str] = (),
 ) -> Assignment | None:
     """Claim the next step that the worker can run, waiting `wait_s` (0 to 20) for one.
+
+    Without `pools`, all are asked in which it finds such steps.
 
     Raises:
         NotFoundError: no such session.
         TemplateError: a step's templates failed; it is ended as failed already.
     """
     worker = engine.registry.worker(session)
-    pools = [pool for pool in engine.limits.pools if pool in capabilities]
+    if pools:
+        pools = [pool for pool in reach_of(worker).of(pools) if engine.knows_pool(pool)]
+    else:
+        pools = pools_of(engine, replace(worker, capabilities=tuple(capabilities)))
     for number in range(TRIES):
         received = _receive(engine, pools, wait_s if number == 0 else 0.0)
         if received is None:
@@ -124,9 +135,14 @@ def append_remote(
 
 
 def _receive(engine: Engine, pools: Sequence[str], wait_s: float) -> Received | None:
-    """Ask the pools once; only when the others are empty, the first is waited for."""
-    waits = [(pool, 0.0) for pool in pools[1:]] + [(pool, wait_s) for pool in pools[:1]]
-    for pool, wait in waits:
+    """Ask the pools once, the urgent first; when all are empty, a plain one is waited for."""
+    if not pools:
+        return None
+    plain = next((pool for pool in pools if priority_of(pool) is Priority.NORMAL), pools[0])
+    # Before what can wait is taken, the plain one is asked, too.
+    has_low = priority_of(pools[-1]) is Priority.LOW and len(pools) > 1
+    at_once = [(pool, 0.0) for pool in pools if pool != plain or has_low]
+    for pool, wait in [*at_once, (plain, wait_s)]:
         found = engine.queue.receive(pool, wait, 1)
         if found:
             return found[0]
@@ -151,7 +167,7 @@ def _taker(engine: Engine, session: str) -> Taker | None:
         worker = engine.registry.worker(session)
     except NotFoundError:
         return None
-    return Taker(session, worker.name, worker.capabilities)
+    return Taker(session, worker.name, reach_of(worker))
 
 
 def _behind(engine: Engine, ref: StepRef, attempt: int) -> int:

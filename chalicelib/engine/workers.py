@@ -6,10 +6,11 @@ Source: protocol, "Workers"; HTTP API, section 4.3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import InvalidError, NotFoundError, TemplateError, TooEarlyError
 from chalicelib.domain.job import Job
+from chalicelib.domain.pools import Reach
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import WorkerRecord, WorkerStatus
 from chalicelib.engine.engine import Engine
@@ -30,10 +31,14 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Steps to be stopped, since their jobs are over; `killed` are those of them without grace."""
+    """Steps to be stopped, since their jobs are over; `killed` are those of them without grace.
+
+    `pools` are those that the worker takes from now; None: nothing is said of them.
+    """
 
     cancelled: tuple[StepRef, ...] = ()
     killed: tuple[StepRef, ...] = ()
+    pools: tuple[str, ...] | None = None
 
 
 def register(engine: Engine, hello: Hello) -> WorkerRecord:
@@ -68,8 +73,18 @@ def heartbeat(engine: Engine, worker_id: str, running: Sequence[StepRef] | None)
     Raises:
         NotFoundError: no such session.
     """
-    engine.registry.heartbeat(worker_id, engine.clock.now(), running)
-    return orders(engine, running or ())
+    record = engine.registry.heartbeat(worker_id, engine.clock.now(), running)
+    return replace(orders(engine, running or ()), pools=pools_of(engine, record))
+
+
+def reach_of(record: WorkerRecord) -> Reach:
+    """Return which pools the session takes from."""
+    return Reach(frozenset(record.capabilities), frozenset(record.tags), record.exclusive)
+
+
+def pools_of(engine: Engine, record: WorkerRecord) -> tuple[str, ...]:
+    """Return the pools that there are and that the session takes from, the urgent ones first."""
+    return reach_of(record).of([*engine.limits.pools, *sorted(engine.registry.pools())])
 
 
 def orders(engine: Engine, running: Sequence[StepRef]) -> Orders:

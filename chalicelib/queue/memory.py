@@ -30,7 +30,12 @@ class MemoryQueue:
         self._changed = threading.Condition()
         self._count = 0
 
-    def send(self, pool: str, messages: Sequence[tuple[Message, int]]) -> None:
+    def send(
+        self,
+        pool: str,
+        messages: Sequence[tuple[Message, int]],
+        group: str | None = None,  # noqa: ARG002 - all messages are alike here
+    ) -> None:
         now = self._clock.now()
         with self._changed:
             for message, delay_s in messages:

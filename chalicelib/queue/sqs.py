@@ -1,5 +1,6 @@
 """Ready steps on SQS, one standard queue per pool: at least once, in no order.
 
+The queue of a pool beyond those of the installation is made when it is first used.
 A message that cannot be read is taken off its queue and reported, or it would come back for ever.
 Source: decision 11; protocol, "Dispatch".
 """
@@ -24,12 +25,20 @@ _BATCH = 10
 _TRIES = 4
 _LONGEST_WAIT_S = 20
 _STALE = ("ReceiptHandleIsInvalid", "InvalidParameterValue")
+# What infra/resources.yaml says of the queues that are there from the beginning; a test compares.
+ATTRIBUTES = {
+    "VisibilityTimeout": "30",
+    "MessageRetentionPeriod": "1209600",
+    "ReceiveMessageWaitTimeSeconds": "20",
+    "SqsManagedSseEnabled": "true",
+}
 _ABSENT = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
 
 class SqsClient(Protocol):
     """What we use of boto3's client, which is untyped; keyword names are SQS's own."""
 
+    def create_queue(self, **given: Any) -> Any: ...  # noqa: ANN401 - as boto3 gives it
     def get_queue_url(self, **given: Any) -> Any: ...  # noqa: ANN401
     def send_message_batch(self, **given: Any) -> Any: ...  # noqa: ANN401
     def receive_message(self, **given: Any) -> Any: ...  # noqa: ANN401
@@ -53,15 +62,18 @@ class SqsQueue:
         self._report = report
         self._urls: dict[str, str] = {}
 
-    def send(self, pool: str, messages: Sequence[tuple[Message, int]]) -> None:
+    def send(
+        self, pool: str, messages: Sequence[tuple[Message, int]], group: str | None = None
+    ) -> None:
         for start in range(0, len(messages), _BATCH):
             batch = messages[start : start + _BATCH]
-            self._send_all(pool, [_entry(number, *item) for number, item in enumerate(batch)])
+            entries = [_entry(number, *item, group) for number, item in enumerate(batch)]
+            self._send_all(pool, entries)
 
     def receive(self, pool: str, wait_s: float, limit: int) -> list[Received]:
         with self._answering(pool):
             answer = self._client.receive_message(
-                QueueUrl=self._url(pool),
+                QueueUrl=self._url(pool, is_made=True),
                 MaxNumberOfMessages=min(max(limit, 1), _BATCH),
                 WaitTimeSeconds=min(max(math.ceil(wait_s), 0), _LONGEST_WAIT_S),
             )
@@ -80,7 +92,8 @@ class SqsQueue:
         refused: list[dict[str, Any]] = []
         for _ in range(_TRIES):
             with self._answering(pool):
-                answer = self._client.send_message_batch(QueueUrl=self._url(pool), Entries=entries)
+                url = self._url(pool, is_made=True)
+                answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
             refused = answer.get("Failed", [])
             if not refused:
                 return
@@ -112,12 +125,22 @@ class SqsQueue:
                 if _code(error) not in _STALE:
                     raise
 
-    def _url(self, pool: str) -> str:
+    def _url(self, pool: str, *, is_made: bool = False) -> str:
+        """Return the address of the pool's queue; with `is_made`, make one that is not there."""
         url = self._urls.get(pool)
         if url is None:
-            answer = self._client.get_queue_url(QueueName=self._queue(pool))
-            url = self._urls[pool] = str(answer["QueueUrl"])
+            url = self._urls[pool] = self._find(pool, is_made=is_made)
         return url
+
+    def _find(self, pool: str, *, is_made: bool) -> str:
+        name = self._queue(pool)
+        try:
+            return str(self._client.get_queue_url(QueueName=name)["QueueUrl"])
+        except ClientError as error:
+            if not is_made or _code(error) not in _ABSENT:
+                raise
+        # Two callers may both come here: with the same attributes, the second finds the first's.
+        return str(self._client.create_queue(QueueName=name, Attributes=ATTRIBUTES)["QueueUrl"])
 
     def _queue(self, pool: str) -> str:
         return f"{self._prefix}-{pool}"
@@ -130,24 +153,26 @@ class SqsQueue:
             code = _code(error) or type(error).__name__
             advice = "try again in a moment; if it stays so, look at the role's rights and at AWS"
             if code in _ABSENT:
-                advice = f"deploy the stack with the pool {pool!r}, or correct the action's tags"
+                advice = "it is made when it is first used; look whether somebody removed it"
             raise UnavailableError(
                 f"the queue {self._queue(pool)} did not answer as it should "
                 f"({code}: {error}): {advice}"
             ) from error
 
 
-def _entry(number: int, message: Message, delay_s: int) -> dict[str, Any]:
+def _entry(number: int, message: Message, delay_s: int, group: str | None) -> dict[str, Any]:
     body: JsonObject = {
         "job_id": message.ref.job_id,
         "step": message.ref.step,
         "attempt": message.attempt,
     }
-    return {
+    entry = {
         "Id": str(number),
         "MessageBody": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         "DelaySeconds": delay_s,
     }
+    # On a standard queue this orders nothing: it makes the queue a fair one.
+    return entry if group is None else entry | {"MessageGroupId": group}
 
 
 def _message(body: str) -> Message | None:

@@ -247,14 +247,14 @@ def test_orders_name_what_must_stop_and_what_is_to_be_killed(world):
     worker.claim()
     named = [{"job_id": job_id, "step_name": "only"}]
     body = {"worker_id": worker.worker_id, "running": named}
-    nothing = {"status": "ok", "cancelled": [], "killed": [], "drain": False}
+    nothing = {"status": "ok", "cancelled": [], "killed": [], "drain": False, "pools": None}
     assert world.post("/worker/orders", body).json_body == nothing
     cancel(world.engine, job_id)
     assert world.post("/worker/orders", body).json_body == {**nothing, "cancelled": named}
     cancel(world.engine, job_id, killed=True)
     both = {**nothing, "cancelled": named, "killed": named}
     assert world.post("/worker/orders", body).json_body == both
-    assert world.post("/worker/heartbeat", body).json_body == both
+    assert world.post("/worker/heartbeat", body).json_body == {**both, "pools": ["script"]}
 
 
 @pytest.mark.parametrize(
@@ -297,3 +297,50 @@ def test_a_cancelled_step_is_reported_as_such(world, worker):
     worker.complete(claimed, cancelled=True, error="cancelled")
     job = world.get(f"/api/jobs/{job_id}").json_body
     assert (job["status"], job["steps"][0]["status"]) == ("cancelled", "cancelled")
+
+
+LANES = ("script_low", "script", "script-gpu", "script-gpu_high", "script-eu")
+
+
+def lanes(world):
+    """A job for each lane, its message moved there; return the lanes by job."""
+    engine, found = world.engine, {}
+    for lane in LANES:
+        job_id = world.execute("one")
+        engine.open_pool(lane)
+        for received in engine.queue.receive("script", 0, 10):
+            if received.message.ref.job_id == job_id:
+                engine.queue.delete(received)
+                engine.queue.send(lane, [(received.message, 0)])
+        found[job_id] = lane
+    return found
+
+
+def test_an_unmodified_worker_gets_what_its_tags_cover_and_the_urgent_first(world):
+    hello = {"name": "w", "capabilities": ["script"], "tags": ["gpu"], "exclusive": False}
+    worker = world.post("/worker/register", hello).json_body["worker_id"]
+    of_job = lanes(world)
+    world.clock.tick(31)
+    claimed = [world.claim(worker)["job_id"] for _ in range(5)]
+    order = [of_job.get(job_id) for job_id in claimed]
+    assert (order[0], order[3], order[4]) == ("script-gpu_high", "script_low", None)
+    assert set(order[1:3]) == {"script", "script-gpu"}
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "asked", "got"),
+    [
+        (False, ["script-gpu"], "script-gpu"),
+        (False, ["script-eu"], None),
+        (False, ["script-gpu-none"], None),
+        (True, ["script", "script-gpu"], "script-gpu"),
+        (True, ["script"], None),
+    ],
+)
+def test_a_worker_that_names_pools_gets_work_of_those_that_fit_it(world, exclusive, asked, got):
+    hello = {"name": "w", "capabilities": ["script"], "tags": ["gpu"], "exclusive": exclusive}
+    registered = world.post("/worker/register", hello).json_body
+    of_job = lanes(world)
+    world.clock.tick(31)
+    claimed = world.claim(registered["worker_id"], pools=asked)["job_id"]
+    assert of_job.get(claimed) == got

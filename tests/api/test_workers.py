@@ -17,7 +17,11 @@ def test_a_registration_is_a_session_that_people_see(world):
     }
     answer = world.post("/worker/register", body).json_body
     worker_id = answer["worker_id"]
-    assert answer == {"worker_id": worker_id, "heartbeat_s": 20}
+    assert answer == {
+        "worker_id": worker_id,
+        "heartbeat_s": 20,
+        "pools": [],
+    }
     row = {
         "worker_id": worker_id,
         "name": "big",
@@ -75,6 +79,7 @@ def test_a_heartbeat_answers_with_what_was_cancelled(world):
         "cancelled": [{"job_id": stopped, "step_name": "only"}],
         "killed": [],
         "drain": False,
+        "pools": ["script"],
     }
     for job_id, cancelled in ((kept, False), (stopped, True)):
         asked = world.get(f"/worker/jobs/{job_id}/cancelled").json_body

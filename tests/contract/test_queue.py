@@ -8,12 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.domain.errors import UnavailableError
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.ports import Message
 from chalicelib.queue.memory import VISIBILITY, MemoryQueue
-from chalicelib.queue.sqs import SqsQueue
+from chalicelib.queue.sqs import ATTRIBUTES, SqsQueue
+from tests.contract.places import template
 from tests.fakes.clock import FakeClock
 
 POOL = "script"
@@ -215,10 +217,55 @@ def test_the_message_is_what_the_protocol_says(remote):
     assert json.loads(raw["Body"]) == {"job_id": "j", "step": "s", "attempt": 2}
 
 
-def test_a_pool_without_a_queue_is_unavailable_and_says_what_to_do(remote):
+def test_the_queue_of_a_new_pool_is_made_as_the_template_makes_its_own(remote):
     case = on_sqs(remote)
-    with pytest.raises(UnavailableError, match=r"the queue test-\w+-nowhere .* deploy the stack"):
-        case.queue.send("nowhere", [(a_message(), 0)])
+    case.queue.send("script-gpu_high", [(a_message(), 0)])
+    assert drained(case.queue, "script-gpu_high") == [a_message()]
+    found = case.client.get_queue_attributes(
+        QueueUrl=case.url("script-gpu_high"), AttributeNames=["All"]
+    )["Attributes"]
+    assert found | ATTRIBUTES == found
+    case.client.delete_queue(QueueUrl=case.url("script-gpu_high"))
+
+
+def test_the_queues_of_the_template_have_the_same_attributes():
+    own = template()["ScriptQueue"]["Properties"]
+    assert {key: json.dumps(own[key]) for key in ATTRIBUTES} == ATTRIBUTES
+
+
+def test_the_queue_of_a_pool_that_a_worker_asks_first_is_made_too(remote):
+    case = on_sqs(remote)
+    assert case.queue.receive("script-gpu", 0, 1) == []
+    case.client.delete_queue(QueueUrl=case.url("script-gpu"))
+
+
+def test_a_message_says_which_group_it_is_of_and_keeps_its_delay(remote):
+    case = on_sqs(remote)
+    case.queue.send(POOL, [(a_message(1), 0), (a_message(2), 0)], "demo")
+    case.queue.send(POOL, [(a_message(3), 900)], "demo")
+    raw = case.client.receive_message(
+        QueueUrl=case.url(), MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+    )["Messages"]
+    # Others of the group come although some are in flight: it orders nothing.
+    raw += case.client.receive_message(
+        QueueUrl=case.url(), MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+    ).get("Messages", [])
+    assert [one["Attributes"]["MessageGroupId"] for one in raw] == ["demo", "demo"]
+
+
+def test_a_queue_that_may_not_be_made_is_unavailable_and_says_what_to_do():
+    with pytest.raises(UnavailableError, match=r"p-nowhere .*AccessDenied.* role's rights"):
+        SqsQueue("p", Forbidding()).send("nowhere", [(a_message(), 0)])
+
+
+class Forbidding:
+    """Has no queue, and lets none be made."""
+
+    def get_queue_url(self, **given):
+        raise ClientError({"Error": {"Code": "QueueDoesNotExist"}}, "GetQueueUrl")
+
+    def create_queue(self, **given):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "CreateQueue")
 
 
 class RefusingSqs:

@@ -55,6 +55,7 @@ class FakeControl:
         self.offers_are_claims = offers_are_claims
         self.heartbeat_s = heartbeat_s
         self.given = Orders()
+        self.pools = None
         self.faults = defaultdict(list)
         self.hellos = []
         self.beats = []
@@ -75,7 +76,7 @@ class FakeControl:
     def register(self, hello):
         self._fail("register")
         self.hellos.append(hello)
-        return Session(f"session-{len(self.hellos)}", self.heartbeat_s)
+        return Session(f"session-{len(self.hellos)}", self.heartbeat_s, self.pools)
 
     def heartbeat(self, running):
         self._fail("heartbeat")

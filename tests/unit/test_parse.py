@@ -8,12 +8,15 @@ from chalicelib.domain.workflow import (
     Action,
     ActionType,
     Backoff,
+    Concurrency,
     Connection,
     FlowStep,
     Hook,
     InputField,
     Language,
+    OnLimit,
     OutputField,
+    Priority,
     Retry,
     RunnerKind,
     Trigger,
@@ -115,12 +118,14 @@ tasks:
         timeout: 10m
         when: "{{ a.output.go }}"
         for_each: [1, 2]
-        sequential: true
         max_parallel: 3
         retry: {}
+      c: { action: ok, for_each: [1], sequential: true }
 """
     )
-    assert definition(text).tasks["t"].flow["b"] == FlowStep(
+    flow = definition(text).tasks["t"].flow
+    assert flow["c"].sequential
+    assert flow["b"] == FlowStep(
         key="b",
         action="ok",
         name="B",
@@ -131,10 +136,27 @@ tasks:
         timeout_s=600,
         when="{{ a.output.go }}",
         for_each=[1, 2],
-        sequential=True,
         max_parallel=3,
         retry=Retry(),
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("3", Concurrency(limit=3)),
+        ("{}", Concurrency()),
+        (
+            "{ limit: 2, key: '{{ input.env }}', on_limit: cancel_previous }",
+            Concurrency(limit=2, key="{{ input.env }}", on_limit=OnLimit.CANCEL_PREVIOUS),
+        ),
+        ("null", None),
+    ],
+)
+def test_a_task_says_how_many_of_its_jobs_run_at_a_time(written, expected):
+    text = "tasks: { t: { concurrency: GIVEN, priority: high, flow: { a: { action: ok } } } }"
+    task = definition(OK + text.replace("GIVEN", written)).tasks["t"]
+    assert (task.concurrency, task.priority) == (expected, Priority.HIGH)
 
 
 def test_an_inline_step_becomes_a_hidden_action_and_its_inputs_are_parted():

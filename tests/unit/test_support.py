@@ -24,37 +24,17 @@ def test_a_task_of_local_scripts_has_nothing_against_it():
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [
-        ("retry: { max_attempts: 2 }", "retry of a whole task is not executed yet"),
-        ("timeout: 1h", "timeout of a whole task is not executed yet"),
-        ("on_error: [{ action: a }]", "on_error hooks are not executed yet"),
-    ],
-)
-def test_what_a_task_may_not_ask_for_yet(keys, reason):
-    actions = f"actions: {{ a: {{ {PLAIN} }} }}"
-    text = f"{actions}\ntasks: {{ t: {{ {keys}, flow: {{ s: {{ action: a }} }} }} }}"
-    assert reasons(text) == [reason]
-
-
-@pytest.mark.parametrize(
-    ("keys", "reason"),
-    [
-        (f'{PLAIN}, when: "{{{{ true }}}}"', "step 's' has `when`, which is not executed yet"),
-        (f"{PLAIN}, for_each: [1]", "step 's' has `for_each`, which is not executed yet"),
         (
             "type: docker, image: alpine",
             "step 's' is of type docker, which is not executed yet",
-        ),
-        (
-            "type: approval, message: ok?",
-            "step 's' is of type approval, which is not executed yet",
         ),
         (
             f"{PLAIN}, runner: docker",
             "step 's' asks for the runner docker, which is not executed yet",
         ),
         (
-            f"{PLAIN}, tags: [gpu]",
-            "step 's' asks for workers by tags, which are not matched yet",
+            f"{PLAIN}, tags: [a-tag-that-is-longer, than-the-name-of-a-queue]",
+            "step 's' asks for more tags, or longer ones, than the name of a queue has room for",
         ),
         (
             "action: other.thing",
@@ -66,11 +46,20 @@ def test_what_a_step_may_not_ask_for_yet(keys, reason):
     assert reasons(f"tasks: {{ t: {{ flow: {{ s: {{ {keys} }} }} }} }}") == [reason]
 
 
-def test_a_workspaces_hooks_count_unless_the_task_has_its_own_list():
+def test_what_a_sub_job_may_not_ask_for_yet_counts_too_however_deep_it_lies():
     text = (
-        f"on_error: [{{ action: a }}]\nactions: {{ a: {{ {PLAIN} }} }}\n"
-        "tasks: { t: { KEYS flow: { s: { action: a } } } }"
+        "actions: { b: { type: task, task: b }, t: { type: task, task: t } }\n"
+        "tasks:\n"
+        "  t: { flow: { s: { type: task, task: a } } }\n"
+        "  a: { flow: { s: { action: b } } }\n"
+        "  b: { flow: { s: { action: t }, d: { type: docker, image: alpine } } }\n"
     )
-    of_workspace = ["on_error hooks of the workspace are not executed yet"]
-    assert reasons(text.replace("KEYS", "")) == of_workspace
-    assert reasons(text.replace("KEYS", "on_error: [],")) == []
+    assert reasons(text) == ["step 'd' of task 'b' is of type docker, which is not executed yet"]
+
+
+def test_what_hooks_ask_for_keeps_no_task_from_running():
+    text = (
+        "on_error: [{ action: a }]\nactions: { a: { type: docker, image: alpine } }\n"
+        f"tasks: {{ t: {{ retry: {{ max_attempts: 2 }}, flow: {{ s: {{ {PLAIN} }} }} }} }}"
+    )
+    assert reasons(text) == []

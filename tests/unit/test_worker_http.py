@@ -95,6 +95,7 @@ def test_a_claim_becomes_an_assignment(server, control):
         {
             "worker_id": "w-1",
             "capabilities": ["script"],
+            "pools": ["script"],
             "tags": [],
             "exclusive": False,
             "wait_s": 0.1,

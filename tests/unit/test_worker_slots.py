@@ -67,7 +67,7 @@ def test_who_waits_longest_comes_first():
     threads = [threading.Thread(target=take_turns, args=(name,)) for name in "ab"]
     for thread in threads:
         thread.start()
-    assert eventually(lambda: len(slots._queue) == 2)
+    assert eventually(lambda: len(slots._waiting) == 2)
     slots.give_back([0])
     for thread in threads:
         thread.join(5)

@@ -72,8 +72,11 @@ TASK = (
     "timeout",
     "retry",
     *HOOK_EVENTS,
+    "concurrency",
+    "priority",
 )
 HOOK = ("action", "input")
+CONCURRENCY = ("limit", "key", "on_limit")
 INPUT_FIELD = (
     "type",
     "name",
@@ -116,6 +119,7 @@ BY_KIND: dict[str, tuple[str, ...]] = {
     "Task": TASK,
     "Flow step": STEP,
     "Hook": HOOK,
+    "Concurrency": CONCURRENCY,
     "Scheduler": SCHEDULER,
     "Webhook": WEBHOOK,
     "Event source": EVENT_SOURCE,
@@ -135,6 +139,9 @@ KNOWN_AS = {
     "loop": "for_each",
     "with_items": "for_each",
     "parallelism": "max_parallel",
+    "max_concurrency": "concurrency",
+    "group": "key",
+    "max": "limit",
     "steps": "flow",
     "run": "script",
     "environment": "env",

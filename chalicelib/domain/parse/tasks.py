@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from chalicelib.domain.parse.actions import build_action
 from chalicelib.domain.parse.fields import named, parse_input, parse_inputs, parse_retry
-from chalicelib.domain.parse.keys import ACTION, HOOK, HOOK_EVENTS, STEP, TASK
+from chalicelib.domain.parse.keys import ACTION, CONCURRENCY, HOOK, HOOK_EVENTS, STEP, TASK
 from chalicelib.domain.parse.reader import Reader, kind_of
 from chalicelib.domain.values import JsonObject, JsonValue
 from chalicelib.domain.workflow import (
     INLINE_PREFIX,
+    MAX_CONCURRENT_JOBS,
     MAX_LOOP_ITEMS,
     MAX_STEP_TIMEOUT_S,
     MAX_STEPS,
     MAX_TASK_TIMEOUT_S,
     Action,
+    Concurrency,
     FlowStep,
     Hook,
     Hooks,
     InputField,
+    OnLimit,
+    Priority,
     Task,
 )
 
@@ -53,8 +57,31 @@ def parse_task(key: str, reader: Reader, folder: str | None) -> tuple[Task, dict
         timeout_s=reader.duration("timeout", MAX_TASK_TIMEOUT_S),
         retry=parse_retry(reader),
         hooks=parse_hooks(reader),
+        concurrency=_concurrency(reader),
+        priority=reader.choice("priority", Priority.NORMAL),
     )
     return task, hidden
+
+
+def _concurrency(reader: Reader) -> Concurrency | None:
+    """Return the rule under `concurrency`; a number alone is its limit."""
+    given = reader.raw.get("concurrency")
+    if isinstance(given, int):
+        limit = reader.whole("concurrency", 1, MAX_CONCURRENT_JOBS)
+        return None if limit is None else Concurrency(limit=limit)
+    if given is not None and not isinstance(given, dict):
+        reader.wrong("concurrency", "a number or a mapping", "concurrency: { limit: 1 }")
+        return None
+    below = reader.below("concurrency")
+    if below is None:
+        return None
+    below.unknown(CONCURRENCY)
+    limit = below.whole("limit", 1, MAX_CONCURRENT_JOBS)
+    return Concurrency(
+        limit=1 if limit is None else limit,
+        key=below.text("key"),
+        on_limit=below.choice("on_limit", OnLimit.QUEUE),
+    )
 
 
 def _check_flow(reader: Reader, flow: dict[str, FlowStep]) -> None:
@@ -156,6 +183,9 @@ def _check_keys(reader: Reader, *, is_inline: bool) -> None:
     if reader.has(_OLDER_FLAG):
         reason = f"`{_OLDER_FLAG}` is the older name"
         reader.report.warning(reader.at(_OLDER_FLAG), reason, "continue_on_failure: true")
+    if reader.raw.get("sequential") is True and reader.has("max_parallel"):
+        reason = "`sequential` and `max_parallel` are both given; sequential means one at a time"
+        reader.report.error(reader.at("max_parallel"), reason, "leave one of them out")
     if not reader.has("for_each"):
         for key in ("sequential", "max_parallel"):
             if reader.has(key):

@@ -5,13 +5,15 @@ Source: workflow language, section 2.1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 
+from chalicelib.domain.errors import TemplateError
 from chalicelib.domain.graph import Ancestry
 from chalicelib.domain.parse.report import Report
 from chalicelib.domain.sources import Path
-from chalicelib.domain.template import context_name
+from chalicelib.domain.template import context_name, has_template, names_used
 from chalicelib.domain.validate.names import action_path
 from chalicelib.domain.validate.names_used import (
     NO_FINDING,
@@ -49,6 +51,7 @@ def check_templates(definition: Definition, report: Report) -> None:
 
 def _check_task(task: Task, report: Report) -> None:
     _check_defaults(("tasks", task.key, "input"), task.input, report)
+    _check_key(task, report)
     ancestry = Ancestry(task.flow)
     names = {context_name(step): step for step in task.flow}
     for step in task.flow.values():
@@ -64,6 +67,31 @@ def _check_task(task: Task, report: Report) -> None:
         if isinstance(step.for_each, str):
             context = Context(_PROMOTION | upstream, explain)
             check_template((*path, "for_each"), step.for_each, context, report)
+
+
+def _check_key(task: Task, report: Report) -> None:
+    """Refuse what may not stand in a key: it is stored, and rendered before any step runs."""
+    key = task.concurrency.key if task.concurrency else None
+    if key is None:
+        return
+    path = ("tasks", task.key, "concurrency", "key")
+    if not has_template(key):
+        reason = "is the same for every job: without braces this is a text, not a template"
+        report.warning(path, reason, 'key: "{{ input.name }}", or leave it out')
+        return
+    try:
+        names = names_used(key)
+    except TemplateError as error:
+        why = error.message.removeprefix("template error: ")
+        report.error(path, f"the template does not parse: {why}")
+        return
+    for name in sorted(names - {"input"}):
+        reason = f"reads `{name}`; a key reads the job's `input` only"
+        report.error(path, reason, "give the job an input for it, and read that")
+    for name, field in task.input.items():
+        if field.secret and re.search(rf"\binput\.{re.escape(name)}\b", key):
+            reason = f"the secret input `{name}` is masked here, so it is the same for every job"
+            report.warning(path, reason, "use an input that is no secret")
 
 
 def _why_not_a_step(
