@@ -1,4 +1,4 @@
-"""Routes of jobs: list, detail, cancel, logs, counts. Source: HTTP API, section 4.1."""
+"""Routes that show jobs: list, detail, logs, counts. Source: HTTP API, section 4.1."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from chalice.app import Blueprint
 
 from chalicelib.api.edge import Call, Operation, Reply, answered, checked_id
 from chalicelib.api.jobs_shapes import (
-    Cancelled,
     Counts,
     JobDetail,
     JobList,
@@ -21,7 +20,7 @@ from chalicelib.api.jobs_shapes import (
 from chalicelib.api.pages import cursor_of, next_link, position_of
 from chalicelib.domain.errors import InvalidError, Violation
 from chalicelib.domain.logs import SERVER_STEP, LogLine
-from chalicelib.engine import advance, queries, queries_jobs
+from chalicelib.engine import queries, queries_jobs
 from chalicelib.engine.queries import JobPage, JobQuery
 
 bp = Blueprint(__name__)
@@ -55,16 +54,6 @@ def list_jobs(call: Call) -> Reply:
 )
 def get_job(call: Call, job_id: str) -> JobDetail:
     return detail_of(queries_jobs.job_view(call.engine, checked_id(job_id)))
-
-
-@bp.route("/jobs/{job_id}/cancel", methods=["POST"])
-@answered(
-    bp,
-    Operation(summary="Cancel a job that has not ended", answer=Cancelled, errors=(404, 409)),
-)
-def cancel_job(call: Call, job_id: str) -> Cancelled:
-    advance.cancel(call.engine, checked_id(job_id))
-    return Cancelled()
 
 
 @bp.route("/jobs/{job_id}/logs", methods=["GET"])

@@ -27,10 +27,15 @@ MODE = "distributed"
 
 
 class ExecuteBody(Body):
-    """What a job is to run with. `source_job_id` names a job to run again."""
+    """What a job is to run with.
+
+    `source_job_id` names a job of the task that it runs again: values that are masked are that
+    one's. `priority` is the task's if not given.
+    """
 
     input: dict[str, Any] = Field(default_factory=dict)
     source_job_id: str | None = None
+    priority: Priority | None = None
 
 
 class Created(Shape):

@@ -6,6 +6,7 @@ from chalice.app import Blueprint
 
 from chalicelib.api import (
     approvals,
+    control,
     costs,
     health,
     jobs,
@@ -21,6 +22,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, str | None], ...] = (
     (workspaces.bp, "/api"),
     (tasks.bp, "/api"),
     (jobs.bp, "/api"),
+    (control.bp, "/api"),
     (steps.bp, "/api"),
     (costs.bp, "/api"),
     (workers.bp, "/api"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import Field, RootModel
@@ -20,7 +21,7 @@ from chalicelib.domain.workflow import (
     TriggerType,
 )
 from chalicelib.engine.engine import Engine
-from chalicelib.engine.queries_registry import TaskView, runs_of
+from chalicelib.engine.queries_registry import TaskView, is_paused_with, runs_of
 
 
 class TaskRow(Shape):
@@ -67,7 +68,10 @@ class StepShape(Shape):
 
 
 class TriggerShape(Shape):
-    """One trigger, with its next runs in UTC where it is a schedule."""
+    """One trigger, with its next runs in UTC where it is a schedule that fires.
+
+    `paused`: its task's triggers are.
+    """
 
     name: str
     type: TriggerType
@@ -76,6 +80,7 @@ class TriggerShape(Shape):
     task: str
     target_task: MaybeText
     enabled: bool
+    paused: bool
     input: dict[str, Any]
     next_runs: list[Stamp]
 
@@ -84,8 +89,18 @@ class TriggerList(RootModel[list[TriggerShape]]):
     """Triggers, in the document's order."""
 
 
+class TaskPaused(Shape):
+    """Whether the triggers of the task are paused now."""
+
+    status: str = "ok"
+    paused: bool
+
+
 class TaskDetail(Shape):
-    """A task. `unsupported` says what keeps it from running in this version."""
+    """A task. `unsupported` says what keeps it from running in this version.
+
+    `paused`: its triggers do not fire.
+    """
 
     id: str
     name: MaybeText
@@ -100,6 +115,7 @@ class TaskDetail(Shape):
     connections: dict[str, list[str]]
     can_execute: bool = True
     unsupported: list[str]
+    paused: bool
     layout: Layout
 
 
@@ -120,6 +136,7 @@ def task_row(view: TaskView) -> TaskRow:
 def task_detail(engine: Engine, view: TaskView) -> TaskDetail:
     """Return everything about a task."""
     task, definition = view.task, view.definition
+    paused = engine.registry.paused_tasks(view.workspace.name)
     return TaskDetail(
         id=task.key,
         name=task.name,
@@ -130,15 +147,17 @@ def task_detail(engine: Engine, view: TaskView) -> TaskDetail:
         revision=view.workspace.revision,
         input={name: input_of(field) for name, field in task.input.items()},
         flow={key: _step(definition, step) for key, step in task.flow.items()},
-        triggers=[trigger_shape(engine, trigger) for trigger in view.triggers],
+        triggers=[trigger_shape(engine, trigger, paused) for trigger in view.triggers],
         connections=_connections(definition, task.input),
         unsupported=unsupported(definition, task),
+        paused=task.key in paused,
         layout=Layout(layers=[list(layer) for layer in layers(task.flow)]),
     )
 
 
-def trigger_shape(engine: Engine, trigger: Trigger) -> TriggerShape:
-    """Return a trigger with its next runs."""
+def trigger_shape(engine: Engine, trigger: Trigger, paused: Collection[str]) -> TriggerShape:
+    """Return a trigger with its next runs; `paused` are the tasks whose triggers are."""
+    is_paused = is_paused_with(trigger, paused)
     is_schedule = trigger.type is TriggerType.SCHEDULER
     return TriggerShape(
         name=trigger.key,
@@ -148,8 +167,9 @@ def trigger_shape(engine: Engine, trigger: Trigger) -> TriggerShape:
         task=trigger.task,
         target_task=trigger.target_task,
         enabled=trigger.enabled,
+        paused=is_paused,
         input=trigger.input,
-        next_runs=list(runs_of(engine, trigger)),
+        next_runs=[] if is_paused else list(runs_of(engine, trigger)),
     )
 
 

@@ -10,9 +10,10 @@ import typer
 
 from chalicelib.cli import output
 from chalicelib.cli.approvals import approve, reject
+from chalicelib.cli.control import cancel, pause, rerun, resume
 from chalicelib.cli.cost import cost
 from chalicelib.cli.doctor import doctor
-from chalicelib.cli.jobs import cancel, jobs, status
+from chalicelib.cli.jobs import jobs, status
 from chalicelib.cli.listing import actions, inspect, tasks, triggers
 from chalicelib.cli.logs import logs
 from chalicelib.cli.run import run
@@ -37,6 +38,9 @@ _VERBS: dict[str, tuple[Callable[..., None], ...]] = {
         jobs,
         cost,
         cancel,
+        rerun,
+        pause,
+        resume,
         approve,
         reject,
         workspaces,

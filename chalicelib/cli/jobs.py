@@ -1,4 +1,4 @@
-"""`stroem jobs`, `status`, `cancel`: what ran, where a job stands, and its end by hand."""
+"""`stroem jobs`, `status`: what ran, and where a job stands."""
 
 from __future__ import annotations
 
@@ -65,16 +65,3 @@ def status(
         from chalicelib.cli.showing import show_job  # noqa: PLC0415 - the same
 
         show_job(found)
-
-
-def cancel(
-    job: JobId, form: Output = Form.TABLE, server: Server = DEFAULT_URL, token: Token = None
-) -> None:
-    """Cancel a job that has not ended."""
-    from chalicelib.cli.client import path_of  # noqa: PLC0415 - the same
-
-    answer = client_of(server, token).post(path_of("api", "jobs", job, "cancel"))
-    if form is Form.JSON:
-        output.data({"job_id": job, **answer})
-    else:
-        output.emit(f"{job}: {answer['status']}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from chalicelib.cli.exits import CommandError, Exit
 from chalicelib.cli.local_answers import answer_waiting
-from chalicelib.cli.local_engine import memory_engine
+from chalicelib.cli.local_engine import LOCAL_POOL, memory_engine
 from chalicelib.cli.local_family import begin_in_time, last_try, open_jobs
 from chalicelib.cli.output import OutputError, emit, prefixed, say
 from chalicelib.domain.errors import (
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from chalicelib.runner.spec import StepResult, StreamName
 
 _WORKSPACE = "local"
-_POOL = "script"
 _WAIT_S = 0.05
 
 
@@ -117,7 +116,7 @@ class LocalRun:
         )
         job = jobs.create(self._engine, request)
         session = workers.register(
-            self._engine, workers.Hello(name="local", capabilities=(_POOL,))
+            self._engine, workers.Hello(name="local", capabilities=(LOCAL_POOL,))
         )
         with ThreadPoolExecutor(self.parallel, thread_name_prefix="step") as pool:
             self._drive(session.worker_id, pool)
@@ -131,7 +130,7 @@ class LocalRun:
                 # No more than there are threads for: a message that waits here would come twice.
                 free = self.parallel - len(running)
                 if free:
-                    for received in self._engine.queue.receive(_POOL, _WAIT_S, free):
+                    for received in self._engine.queue.receive(LOCAL_POOL, _WAIT_S, free):
                         running.add(pool.submit(self._take, received, session))
                 done, running = wait(running, 0 if free else _WAIT_S, FIRST_COMPLETED)
                 for future in done:
@@ -193,7 +192,8 @@ class LocalRun:
             self._say_if_retried(assignment.hold)
 
     def _say_if_retried(self, hold: Hold) -> None:
-        record = self._engine.jobs.load(hold.ref.job_id).steps[hold.ref.step]
+        ref = hold.ref
+        record = self._engine.jobs.load_steps(ref.job_id, (ref.step,)).steps[ref.step]
         if record.status is StepStatus.READY and record.retry_at is not None:
             wait_s = (record.retry_at - self._engine.clock.now()).total_seconds()
             why = record.history[-1].error.partition("\n")[0]

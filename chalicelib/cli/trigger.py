@@ -11,6 +11,7 @@ from chalicelib.cli import output
 from chalicelib.cli.exits import CommandError, Exit, exit_of
 from chalicelib.cli.output import Form
 from chalicelib.cli.remote import DEFAULT_URL, Server, Token, Workspace, client_of
+from chalicelib.domain.workflow import Priority
 
 if TYPE_CHECKING:
     from chalicelib.cli.client import Client
@@ -30,6 +31,9 @@ Timeout = Annotated[
 Key = Annotated[
     str | None, typer.Option("--idempotency-key", help="The same key makes the same job.")
 ]
+Urgency = Annotated[
+    Priority | None, typer.Option("--priority", help="Before or behind others that wait.")
+]
 Output = Annotated[Form, typer.Option("--output", "-o", help="Form of the data.")]
 
 
@@ -42,6 +46,7 @@ def trigger(
     follow: Follow = False,
     timeout: Timeout = None,
     key: Key = None,
+    priority: Urgency = None,
     form: Output = Form.TABLE,
     server: Server = DEFAULT_URL,
     token: Token = None,
@@ -50,12 +55,28 @@ def trigger(
 
     With --wait or --follow the exit code tells how it ended: 0 completed, 1 failed, 5 cancelled.
     """
+    check_waiting(timeout, wait=wait, follow=follow)
+    client = client_of(server, token)
+    job_id = _execute(client, workspace, task, pairs or [], whole, key, priority)
+    attend(client, job_id, wait=wait, follow=follow, timeout=timeout, form=form)
+
+
+def check_waiting(timeout: float | None, *, wait: bool, follow: bool) -> None:
+    """Raise CommandError where a timeout is given and nothing is waited for."""
     if timeout is not None and not (wait or follow):
         raise CommandError(Exit.USAGE, "--timeout needs --wait or --follow")
+
+
+def attend(
+    client: Client, job_id: str, *, wait: bool, follow: bool, timeout: float | None, form: Form
+) -> None:
+    """Tell of a job that was just made, and see it to its end if asked; then exit as it ended.
+
+    Raises:
+        CommandError: `timeout` ran out.
+    """
     from chalicelib.cli.follow import say_end  # noqa: PLC0415 - `--version` stays quick
 
-    client = client_of(server, token)
-    job_id = _execute(client, workspace, task, pairs or [], whole, key)
     if form is Form.TABLE or follow:
         # Among a log's lines it is chatter; by itself it is what was asked for.
         output.emit(f"Job created: {job_id}", sys.stderr if follow else None)
@@ -71,7 +92,13 @@ def trigger(
 
 
 def _execute(
-    client: Client, workspace: str, task: str, pairs: list[str], whole: str | None, key: str | None
+    client: Client,
+    workspace: str,
+    task: str,
+    pairs: list[str],
+    whole: str | None,
+    key: str | None,
+    priority: Priority | None,
 ) -> str:
     from chalicelib.cli.client import path_of  # noqa: PLC0415 - the same
     from chalicelib.cli.inputs import Field, read_input  # noqa: PLC0415 - the same
@@ -84,7 +111,11 @@ def _execute(
     }
     given = read_input(pairs, whole, known)
     headers = {"Idempotency-Key": key} if key else None
-    answer = client.post(f"{path}/execute", {"input": given}, headers)
+    body: dict[str, object] = {"input": given}
+    if priority is not None:
+        # A server that does not know it need not see it.
+        body["priority"] = priority.value
+    answer = client.post(f"{path}/execute", body, headers)
     return str(answer["job_id"])
 
 

@@ -9,7 +9,13 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from chalicelib.domain.errors import FencedError, InvalidError, NotFoundError, TemplateError
+from chalicelib.domain.errors import (
+    ConflictError,
+    FencedError,
+    InvalidError,
+    NotFoundError,
+    TemplateError,
+)
 from chalicelib.domain.hooks import runnable
 from chalicelib.domain.inputs import CheckedInput
 from chalicelib.domain.job import MAX_DEPTH, AfterAction, Job, JobState, Parent, StepRecord
@@ -27,6 +33,7 @@ from chalicelib.engine.making import NewJob, derived_id, make, tombstone
 from chalicelib.engine.payloads import load_payload
 from chalicelib.engine.redaction import redactor_for
 from chalicelib.engine.rendering import Round, render_input
+from chalicelib.engine.rerun_records import with_takeover
 from chalicelib.engine.rounds import ended, round_of
 
 
@@ -60,7 +67,9 @@ def ensure(
         failure = Ending(StepStatus.FAILED, why, by=EndedBy.CHILD)
         _end_step(engine, agenda, plan, state, _hold(ref, record), failure)
         return
-    make(engine, _new_child(plan, state.job, task, given, Parent(ref, record.attempt)))
+    new = _new_child(plan, state.job, task, given, Parent(ref, record.attempt))
+    make(engine, with_takeover(engine, state.job, new))
+    _pause_with(engine, ref.job_id, record.child)
     agenda.look(record.child)
 
 
@@ -157,6 +166,19 @@ def _new_child(plan: Plan, job: Job, task: Task, given: CheckedInput, parent: Pa
         # It runs in its parent's place: a parent that holds the last one would wait for itself.
         skip_limits=True,
     )
+
+
+def _pause_with(engine: Engine, parent: str, child: str) -> None:
+    """Pause a new sub-job whose parent is paused.
+
+    Whoever pauses or resumes writes the parent first and looks for its sub-jobs then; this does it
+    the other way round, so one of the two always sees the other.
+    """
+    with suppress(ConflictError, NotFoundError):
+        if engine.jobs.get(parent).paused:
+            engine.jobs.pause(child, paused=True)
+            if not engine.jobs.get(parent).paused:
+                engine.jobs.pause(child, paused=False)
 
 
 def _ending(engine: Engine, plan: Plan, state: JobState, parent: Job) -> Ending:

@@ -14,7 +14,7 @@ from chalicelib.domain.job import AfterAction, Job, JobState
 from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.plan import derive, unhalted
 from chalicelib.domain.values import StepRef
-from chalicelib.engine import children, concurrency, hooks, loops, retries
+from chalicelib.engine import children, concurrency, hooks, loops, rerun_records, retries
 from chalicelib.engine.agenda import Agenda
 from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.job_logs import archive_log
@@ -97,6 +97,7 @@ def _stop_steps(engine: Engine, agenda: Agenda, plan: Plan, state: JobState) -> 
     A step that goes on in the meantime, time and again, is left for the next look.
     """
     job_id = state.job.job_id
+    state = rerun_records.seeded(engine, state)
     for _ in range(_HALT_ROUNDS):
         steps = unhalted(plan.flow, state)
         if not steps:

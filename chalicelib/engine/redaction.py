@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from chalicelib.domain.errors import TemplateError
 from chalicelib.domain.job import Job
+from chalicelib.domain.masks import REDACTED
 from chalicelib.domain.template import has_template
 from chalicelib.domain.values import JsonObject, JsonValue
 from chalicelib.domain.workflow import Definition
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.payloads import load_blob
 
-REDACTED = "••••••"
 # Shorter ones would hide half of what is written anywhere.
 SHORTEST = 4
 
