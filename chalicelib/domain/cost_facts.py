@@ -6,33 +6,25 @@ Source: protocol, items and "Cost budget".
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from math import ceil
 
+from chalicelib.domain.cost_sizes import (
+    GROUP_BYTES,
+    READ_BYTES,
+    meta_bytes,
+    record_bytes,
+    units,
+)
 from chalicelib.domain.job import Job, JobState, StepRecord
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.logs import LogChunk
 from chalicelib.domain.loops import flow_key, instance_of, parallel_limit
 from chalicelib.domain.plan import Flow
-from chalicelib.domain.values import BlobRef, Payload
-
-WRITE_BYTES = 1024
-READ_BYTES = 4096
-# Keys, names of attributes and values of fixed length; measured, see tests/contract.
-_META_BYTES = 365
-_RECORD_BYTES = 225
-_ENDED_BYTES = 37
-_PAST_BYTES = 115
-_GROUP_BYTES = 90
-_CHUNK_BYTES = 100
-_REF_BYTES = 170
 
 
 class Mode(StrEnum):
@@ -159,6 +151,28 @@ class Facts:
                     counts[(ender.step if ender else None, self.pools.get(key, ""))] += left
         return counts
 
+    def comes_with_whole(self, one: Try) -> bool:
+        """Say whether the attempt was claimed with the end before it, which read the whole job."""
+        step = one.record.step
+        before = next((key for key, heir in self.flow.heirs.items() if heir == step), None)
+        is_first = one.is_last and one.number == 1
+        return is_first and before not in self.flow.single and self._heir_of(before) is not None
+
+    def is_all_that_follows(self, one: Try) -> bool:
+        """Say whether the end of an attempt led to its heir's claim, and so to no look."""
+        step = one.record.step
+        return step in self.flow.single and self._heir_of(step) is not None
+
+    def _heir_of(self, key: str | None) -> StepRecord | None:
+        """Return the record of the step's heir, if the worker that ended the step claimed it."""
+        ender = self.state.steps.get(key or "")
+        heir = self.state.steps.get(self.flow.heirs.get(key or "", ""))
+        if ender is None or heir is None or ender.status is not StepStatus.COMPLETED:
+            return None
+        if self._is_taken_over(ender):
+            return None
+        return heir if not ender.halted and _goes_on(ender, [heir]) else None
+
     def units_of_load(self, at: datetime | None = None) -> int:
         """Return the read units of the query that reads the whole job as it stood at `at`."""
         size = meta_bytes(self.job) + sum(
@@ -167,7 +181,7 @@ class Facts:
             if at is None or (_first_start(record) or at) <= at
         )
         for groups in self.state.loops.values():
-            size += sum(_GROUP_BYTES + 4 * len(group.open) for group in groups.values())
+            size += sum(GROUP_BYTES + 4 * len(group.open) for group in groups.values())
         return units(size, READ_BYTES)
 
     def _is_taken_over(self, record: StepRecord) -> bool:
@@ -201,7 +215,9 @@ class Facts:
         """Return whose end made the step ready; of a loop, the instance that ended last."""
         needs = [self.state.steps.get(need) for need in self.flow.steps[key].depends_on]
         last = _last_ended(need for need in needs if need is not None)
-        if last is None or last.loop is None:
+        if last is None or self._is_taken_over(last):
+            return None
+        if last.loop is None:
             return last
         return _last_ended(self.state.instances.get(last.step, {}).values()) or last
 
@@ -216,53 +232,6 @@ def _goes_on(ender: StepRecord, wave: list[StepRecord]) -> bool:
     if first is None or ender.session is None:
         return False
     return ender.session == first.session and not first.history
-
-
-def units(size: int, of: int) -> int:
-    """Return how many units of `of` bytes an item or a read of `size` bytes is, at least 1."""
-    return max(1, ceil(size / of))
-
-
-def meta_bytes(job: Job) -> int:
-    """Estimate how long the job's META item is."""
-    texts = (job.workspace, job.workspace, job.task, job.revision, job.source_id, job.reason)
-    return (
-        _META_BYTES
-        + sum(len(text.encode()) for text in texts if text)
-        + payload_bytes(job.input)
-        + _ref_bytes(job.secret_input)
-        + _ref_bytes(job.seed)
-    )
-
-
-def record_bytes(record: StepRecord) -> int:
-    """Estimate how long the item of a step's record is."""
-    texts = (record.step, record.worker, record.error)
-    return (
-        _RECORD_BYTES
-        + sum(len(text.encode()) for text in texts if text)
-        + payload_bytes(record.output)
-        + (_ENDED_BYTES if record.completed_at else 0)
-        + sum(_PAST_BYTES + len(past.error.encode()) for past in record.history)
-    )
-
-
-def chunk_bytes(chunk: LogChunk) -> int:
-    """Estimate how long the item of a log chunk is; its text is kept packed."""
-    return _CHUNK_BYTES + len(zlib.compress(chunk.text.encode())) + _ref_bytes(chunk.ref)
-
-
-def payload_bytes(payload: Payload) -> int:
-    """Return how many bytes of its item a payload takes."""
-    if payload.ref is not None:
-        return _ref_bytes(payload.ref)
-    if payload.inline is None:
-        return 0
-    return len(json.dumps(payload.inline, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-def _ref_bytes(ref: BlobRef | None) -> int:
-    return 0 if ref is None else _REF_BYTES
 
 
 def _first_start(record: StepRecord) -> datetime | None:

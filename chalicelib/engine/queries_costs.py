@@ -108,7 +108,11 @@ def _fires_hooks(plan: Plan, job: Job) -> bool:
 
 
 def _children(engine: Engine, facts: Facts, allowance: _Allowance) -> Iterator[ChildCost]:
+    taken_over = {record.step for record in facts.taken_over}
     for record in (*facts.state.steps.values(), *facts.instances):
+        if record.step in taken_over:
+            # The job before this one paid for them.
+            continue
         past = (one.child for one in record.history)
         for child in dict.fromkeys((*past, record.child)):
             if child is None or not allowance.take():

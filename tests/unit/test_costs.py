@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.domain.cost_facts import Facts, Mode, record_bytes, units
+from chalicelib.domain.approvals import TIMED_OUT
+from chalicelib.domain.cost_facts import Facts, Mode
+from chalicelib.domain.cost_sizes import record_bytes, units
 from chalicelib.domain.costs import ORDERS_S, cost_lines, total
-from chalicelib.domain.job import JobState, Note, Parent, PastAttempt, StepRecord
+from chalicelib.domain.job import JobState, Note, Parent, PastAttempt, Slot, StepRecord
 from chalicelib.domain.lifecycle import JobStatus, SourceType, StepStatus
 from chalicelib.domain.plan import Flow
 from chalicelib.domain.prices import Meter
@@ -73,6 +75,49 @@ def test_a_step_in_the_session_of_the_one_before_went_by_no_queue():
     assert [units_of(one, Meter.QUEUE) for one in (chained, apart)] == [3, 6]
 
 
+def chained(*records, needs=None):
+    """Return facts of a flow a, b<a (and c<a, where a record of it is given), of one worker."""
+    specs = ("a", "b<a", "c<a")[: len(records)]
+    found = facts(*records, specs=specs, needs=needs or {})
+    single = frozenset("a") if len(records) == 2 else frozenset()
+    return replace(found, flow=replace(found.flow, heirs={"a": "b"}, single=single))
+
+
+def reads_of(found, kind):
+    line = next(line for line in cost_lines(found) if line.kind == kind)
+    return line.use.of(Meter.READS)
+
+
+def test_an_only_heir_is_claimed_instead_of_a_look_at_the_job():
+    alone = facts(a_record("a"), a_record("b"), specs=("a", "b<a"))
+    heir = chained(a_record("a"), a_record("b"))
+    assert [reads_of(one, "complete") for one in (alone, heir)] == [2, 1]
+    assert [reads_of(one, "claim") for one in (alone, heir)] == [2, 2]
+
+
+def test_where_others_wait_too_the_heir_comes_with_the_look_at_the_job():
+    found = chained(a_record("a"), a_record("b"), a_record("c", session="s2"))
+    assert (reads_of(found, "complete"), reads_of(found, "claim")) == (3, 2)
+
+
+def test_an_heir_of_another_worker_or_of_a_failure_is_none():
+    elsewhere = chained(a_record("a"), a_record("b", session="s2"))
+    failed = chained(a_record("a", status=StepStatus.FAILED), a_record("b"))
+    assert [reads_of(one, "complete") for one in (elsewhere, failed)] == [2, 4]
+
+
+def test_what_the_templates_read_comes_with_the_job_a_unit_each_even_if_it_is_not_there():
+    found = chained(a_record("a"), a_record("b"), needs={"b": ("a", "gone")})
+    assert reads_of(found, "claim") == 4
+
+
+def test_a_place_under_a_limit_is_taken_and_given_back():
+    slots = (Slot("task/w/t", 1), Slot("workspace/w", 9))
+    job = a_job(status=JobStatus.COMPLETED, started_at=NOON, slots=slots, admitted=True)
+    assert counts(facts(job=job))["admit"] == 2
+    assert "admit" not in counts(facts(job=replace(job, admitted=False)))
+
+
 def test_steps_of_two_pools_are_sent_apart():
     found = facts(a_record("a"), a_record("b"), specs=("a", "b"), pools={"a": "x", "b": "y"})
     assert counts(found)["send"] == 2
@@ -116,23 +161,43 @@ def test_a_re_run_does_not_pay_again_for_what_it_takes_over():
     assert found == {"create": 1, "seed": 1}
 
 
+def test_what_follows_a_step_that_a_re_run_took_over_goes_by_the_queue():
+    made = NOON + timedelta(hours=1)
+    job = a_job(seed=a_blob_ref(), is_seeded=True, created_at=made, started_at=made)
+    again = a_record("b", started_at=made, completed_at=made + SECOND)
+    found = counts(facts(a_record("a"), again, specs=("a", "b<a"), job=job))
+    assert (found["send"], found["claim"]) == (1, 1)
+
+
 def test_what_the_engine_says_once_is_a_write():
     found = facts(job=a_job())
     noted = replace(found, state=replace(found.state, notes=(Note("k", NOON, "waits"),)))
     assert units_of(noted, Meter.WRITES) == units_of(found, Meter.WRITES) + 1
 
 
+def an_approval(**given):
+    fields = {"session": None, "started_at": None, "suspended_at": NOON}
+    found = facts(a_record(**fields | given), job=a_job())
+    return replace(found, flow=replace(found.flow, by_engine=frozenset("a")))
+
+
 def test_an_approval_is_begun_and_ended_by_the_engine():
-    asked = a_record(status=StepStatus.SUSPENDED, session=None, started_at=None, suspended_at=NOON)
-    answered = replace(asked, status=StepStatus.COMPLETED)
-    waits, done = (
-        facts(one, job=a_job()) for one in (replace(asked, completed_at=None), answered)
-    )
-    by_engine = [
-        replace(one, flow=replace(one.flow, by_engine=frozenset("a"))) for one in (waits, done)
-    ]
-    writes = [units_of(one, Meter.WRITES) for one in by_engine]
+    waits = an_approval(status=StepStatus.SUSPENDED, completed_at=None)
+    writes = [units_of(one, Meter.WRITES) for one in (waits, an_approval())]
     assert [found - 3 for found in writes] == [1, 2]
+
+
+def test_who_answers_an_approval_asks_for_it_and_the_sweep_does_not():
+    timed_out = an_approval(status=StepStatus.FAILED, error=TIMED_OUT)
+    assert units_of(an_approval(), Meter.REQUESTS) == units_of(timed_out, Meter.REQUESTS) + 1
+
+
+def test_that_people_were_told_of_an_approval_is_written():
+    asked = an_approval()
+    note = Note("on_suspended[0]/a/1", NOON, "Hook runs")
+    told = replace(asked, state=replace(asked.state, notes=(note,)))
+    # The note, and that the hooks were fired.
+    assert units_of(told, Meter.WRITES) == units_of(asked, Meter.WRITES) + 2
 
 
 def test_a_worker_asks_for_orders_as_often_as_the_model_says():
