@@ -29,7 +29,8 @@ def main() -> None:
             top = Path(folder)
             (top / "workspace").mkdir()
             workspace = write_workspace(top / "workspace")
-            with running(top / "data", workspace, control, given.slots) as stack:
+            options = ("--control", control, "--slots", str(given.slots))
+            with running(top / "data", (*options, "--workspace", f"bench={workspace}")) as stack:
                 idle = stack.memory_mib()
                 figures = measure(Server(stack.url), given.first, given.many, given.loop)
                 _report(control, stack.ready_s, idle, stack.memory_mib(), figures, spawn_s)

@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,15 +31,20 @@ class RunningStack:
             found[name] = _resident_kib(pid) / 1024
         return found
 
+    def variable(self, part: str, name: str) -> str:
+        """Return what a part of the stack, such as the front door, was told in its environment."""
+        for pid in _tree(self.pid):
+            if part in _name(pid):
+                told = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+                return next(one for one in told if one.startswith(f"{name}=")).partition("=")[2]
+        raise SystemExit(f"the stack has no part {part!r}")
+
 
 @contextmanager
-def running(data: Path, workspace: Path, control: str, slots: int) -> Iterator[RunningStack]:
+def running(data: Path, options: Sequence[str]) -> Iterator[RunningStack]:
     """Start `./dev up` on fresh data, wait until it is ready, and stop it at the end."""
     port = _free_port()
-    command = [
-        str(ROOT / "dev"), "up", "--port", str(port), "--data", str(data), "--control", control,
-        "--slots", str(slots), "--workspace", f"bench={workspace}",
-    ]  # fmt: skip
+    command = [str(ROOT / "dev"), "up", "--port", str(port), "--data", str(data), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         yield RunningStack(f"http://127.0.0.1:{port}", _wait_ready(process), process.pid)

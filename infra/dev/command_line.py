@@ -33,6 +33,17 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--no-tests", action="store_true", help="leave the unit tests out")
     # Its options, --help among them, are those of benchmarks/.
     verbs.add_parser("bench", help="measure; options: ./dev bench --help", add_help=False)
+    # As above: its options are those of tests/simulation.
+    verbs.add_parser(
+        "chaos",
+        help="a real stack whose workers are killed; options: ./dev chaos --help",
+        add_help=False,
+    )
+    verbs.add_parser(
+        "simulate",
+        help="run the engine under injected faults; options: ./dev simulate --help",
+        add_help=False,
+    )
     verbs.add_parser(
         "lock",
         help="lock the requirements again",

@@ -18,13 +18,19 @@ LOCKS = {
     "requirements-dev.in": "requirements-dev.txt",
     "infra/local/requirements.in": "infra/local/requirements.txt",
 }
+# Verbs whose options are those of the module that does their work.
+PASSING_ON = {
+    "bench": "benchmarks",
+    "chaos": "benchmarks.chaos",
+    "simulate": "tests.simulation.many",
+}
 PYTHON = str(DEVELOPMENT / "bin" / "python")
 
 
 def main(arguments: list[str]) -> int:
     """Return the exit code: 1 something failed, 2 the user must change something first."""
     given, rest = parser().parse_known_args(arguments)
-    if rest and given.verb != "bench":
+    if rest and given.verb not in PASSING_ON:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         prepare(emulator=given.verb not in {"lock", "down"})
@@ -36,8 +42,8 @@ def main(arguments: list[str]) -> int:
             return suites.run(given.suite, given.rest)
         if given.verb == "check":
             return _check(tests=not given.no_tests)
-        if given.verb == "bench":
-            return subprocess.call([PYTHON, "-m", "benchmarks", *rest], cwd=ROOT)
+        if given.verb in PASSING_ON:
+            return subprocess.call([PYTHON, "-m", PASSING_ON[given.verb], *rest], cwd=ROOT)
         return _lock()
     except SetupError as error:
         print(f"\n{error}", file=sys.stderr)
