@@ -65,8 +65,8 @@ class Job:
     `start_at` and `deadline`: no step begins before the one or goes on after the other.
     `from_hook`: a hook made it, or made one of its parents; so it fires none itself.
     `slots` are the places that it needs, `admitted` says that it has them all.
-    `seed` refers to the records that a re-run takes over from `source_job`; nothing begins before
-    they stand (`is_seeded`).
+    `seed` says which records a re-run takes over from `source_job`; nothing begins before they
+    stand (`is_seeded`).
     `reason` says why it ended, where its steps do not.
     `retry_of` is the first job of a chain of tries, `retry_job` the next one after this.
     """

@@ -187,9 +187,9 @@ def items_blob(job_id: str, step: str, digest: str) -> str:
     return f"items/{job_id}/{step}/{digest}.json"
 
 
-def seed_blob(workspace: str, job_id: str) -> str:
-    """Return the key of the records that a re-run takes over."""
-    return f"jobs/{workspace}/{job_id}/seed.json"
+def seed_blob(workspace: str, job_id: str, digest: str) -> str:
+    """Return the key of what a re-run takes over; `digest` as for `input_blob`."""
+    return f"jobs/{workspace}/{job_id}/{digest}/seed.json"
 
 
 def chunk_blob(job_id: str, step: str, attempt: int, first: int) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chalicelib.domain.job import JobState, StepRecord
-from chalicelib.domain.lifecycle import StepStatus
+from chalicelib.domain.lifecycle import JobStatus, StepStatus
 from chalicelib.domain.plan import Flow, derive
+from chalicelib.domain.reruns import is_taken_over
 from chalicelib.domain.values import BlobRef
 
 SERVER_STEP = "_server"
@@ -65,23 +66,34 @@ def _events(flow: Flow, state: JobState) -> Iterator[tuple[datetime, str]]:
     job = state.job
     source = f" ({job.source_id})" if job.source_id else ""
     yield job.created_at, f"Job created by {job.source_type}{source}, revision {job.revision}"
-    for record in state.steps.values():
-        yield from _step_events(record)
-    for records in state.instances.values():
-        for record in records.values():
-            yield from _instance_events(record)
+    yield from _record_events(state)
     for note in state.notes:
         yield note.at, note.text
-    statuses = derive(flow, state)
+    # Why a job was skipped is said once, not for each of its steps.
+    statuses = {} if job.status is JobStatus.SKIPPED else derive(flow, state)
     for key, status in statuses.items():
         if status is StepStatus.SKIPPED and key not in state.steps:
             yield (
-                _skipped_at(flow, state, key),
+                turn_at(flow, state, key),
                 f"Step '{key}' skipped: {_why(flow, statuses, key)}",
             )
     if job.completed_at is not None:
         why = f": {job.reason}" if job.reason else ""
         yield job.completed_at, f"Job {job.status}{why}"
+
+
+def _record_events(state: JobState) -> Iterator[tuple[datetime, str]]:
+    job = state.job
+    for record in state.steps.values():
+        if is_taken_over(job, record):
+            taken = f"Step '{record.step}' taken over from job {job.source_job}: {record.status}"
+            yield job.created_at, taken
+        else:
+            yield from _step_events(record)
+    for records in state.instances.values():
+        for record in records.values():
+            if not is_taken_over(job, record):
+                yield from _instance_events(record)
 
 
 def _step_events(record: StepRecord) -> Iterator[tuple[datetime, str]]:
@@ -115,13 +127,14 @@ def _because(record: StepRecord) -> str:
 
 def _instance_events(record: StepRecord) -> Iterator[tuple[datetime, str]]:
     """Tell only what went wrong: a loop has up to 10,000 instances."""
-    is_quiet = record.status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
+    never_began = record.status is StepStatus.CANCELLED and record.started_at is None
+    is_quiet = never_began or record.status in (StepStatus.COMPLETED, StepStatus.SKIPPED)
     if record.history or not (is_quiet or record.status is StepStatus.RUNNING):
         yield from _step_events(record)
 
 
-def _skipped_at(flow: Flow, state: JobState, key: str) -> datetime:
-    """Return when the last of the step's ended ancestors ended: that decided the skip."""
+def turn_at(flow: Flow, state: JobState, key: str) -> datetime:
+    """Return when the last of the step's ended ancestors ended: that made it ready, or skipped."""
     ends = [state.job.created_at]
     pending = list(flow.steps[key].depends_on)
     seen: set[str] = set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from chalicelib.domain.job import LoopGroup
 from chalicelib.domain.workflow import FlowStep
@@ -66,15 +67,23 @@ def parallel_limit(step: FlowStep) -> int | None:
 def reach(step: FlowStep, total: int, groups: Mapping[int, LoopGroup]) -> int:
     """Return the index below which instances may begin: all before it have begun or may.
 
-    With a limit of k, at most k instances run: k more than have ended may have begun.
+    With a limit of k, the first k that have not ended may run; without one, those of the first 16
+    groups that have not.
     """
     if is_stopped(step, groups):
         return min(total, 1 + max(index for group in groups.values() for index in group.failed))
     limit = parallel_limit(step)
+    numbers = range(-(-total // GROUP_SIZE))
     if limit is None:
-        done = sum(not group.open for group in groups.values())
-        return min(total, (done + OPEN_GROUPS) * GROUP_SIZE)
-    return min(total, _ended(total, groups) + limit)
+        going = (n for n in numbers if n not in groups or groups[n].open)
+        last = next(islice(going, OPEN_GROUPS - 1, None), None)
+        return total if last is None else min(total, (last + 1) * GROUP_SIZE)
+    for number in numbers:
+        left = (groups.get(number) or new_group(number, total)).open
+        if len(left) >= limit:
+            return 1 + sorted(left)[limit - 1]
+        limit -= len(left)
+    return total
 
 
 def is_stopped(step: FlowStep, groups: Mapping[int, LoopGroup]) -> bool:
@@ -117,7 +126,3 @@ def failure(step: FlowStep, groups: Mapping[int, LoopGroup]) -> str | None:
     if not failed or step.continue_on_failure:
         return None
     return f"for_each loop failed: instances {failed}"
-
-
-def _ended(total: int, groups: Mapping[int, LoopGroup]) -> int:
-    return sum(len(new_group(g.number, total).open) - len(g.open) for g in groups.values())

@@ -25,7 +25,7 @@ from chalicelib.domain.plan import (
     ready_before,
 )
 from chalicelib.domain.values import StepRef
-from chalicelib.engine import begin, concurrency, ending, loops, reruns
+from chalicelib.engine import begin, concurrency, ending, loops, rerun_records
 from chalicelib.engine.agenda import Agenda, Look, Stop
 from chalicelib.engine.engine import Engine, Plan
 
@@ -115,7 +115,7 @@ def _carry_out(
     match command:
         case Dispatch(step, attempt, delay_s):
             job = state.job
-            agenda.send(plan, job.workspace, StepRef(job.job_id, step), attempt, delay_s)
+            agenda.send(plan, job, StepRef(job.job_id, step), attempt, delay_s)
             return False
         case Begin(step, attempt):
             begin.begin(engine, agenda, plan, state, StepRef(look.job_id, step), attempt)
@@ -125,7 +125,7 @@ def _carry_out(
         case Admit():
             return _admit(engine, agenda, plan, state)
         case Seed():
-            return reruns.seed(engine, state)
+            return rerun_records.seed(engine, state)
     return False
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
-from chalicelib.domain.loops import flow_key
-from chalicelib.domain.pools import pool_of
+from chalicelib.domain.job import Job
+from chalicelib.domain.pools import lane_of
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.ports import Message
@@ -52,13 +52,17 @@ class Agenda:
         """Have another job cancelled after this one was looked at."""
         self.looks.append(Look(job_id, stop=stop))
 
-    def send(self, plan: Plan, workspace: str, ref: StepRef, attempt: int, delay_s: int) -> None:
-        """Have an attempt sent to the pool that its action asks for, at the next `flush`."""
-        pool = pool_of(plan.definition.action_of(plan.flow.steps[flow_key(ref.step)]))
-        self._messages[(pool, workspace)].append((Message(ref, attempt), delay_s))
+    def send(self, plan: Plan, job: Job, ref: StepRef, attempt: int, delay_s: int) -> None:
+        """Have an attempt sent to the pool that its action asks for, at the next `flush`.
+
+        The job's priority says in which lane.
+        """
+        lane = lane_of(plan.pool_of(ref.step), job.priority)
+        self._messages[(lane, job.workspace)].append((Message(ref, attempt), delay_s))
 
     def flush(self, engine: Engine) -> None:
         """Send what has gathered."""
         while self._messages:
-            (pool, _), messages = self._messages.popitem()
-            engine.queue.send(pool, messages)
+            (pool, workspace), messages = self._messages.popitem()
+            engine.open_pool(pool)
+            engine.queue.send(pool, messages, workspace)

@@ -58,7 +58,7 @@ def begin(
         engine.jobs.start(ref.job_id, wanted.at)
     state = replace(state, steps={**state.steps, ref.step: record})
     if decision.status is StepStatus.READY:
-        agenda.send(plan, state.job.workspace, ref, attempt, 0)
+        agenda.send(plan, state.job, ref, attempt, 0)
     elif decision.child is not None:
         children.ensure(engine, agenda, plan, state, ref, record)
     elif decision.tell:

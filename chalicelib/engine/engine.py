@@ -81,6 +81,7 @@ class Engine:
     _plans: dict[tuple[str, str, str], Plan] = field(default_factory=dict)
     _runs: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     _items: dict[str, list[JsonValue]] = field(default_factory=dict)
+    _opened: set[str] = field(default_factory=set)
 
     def plan_of(self, job: Job) -> Plan:
         """Return what the job runs, kept for the next look: a revision never changes.
@@ -111,6 +112,23 @@ class Engine:
         """Return what a job runs if this process has seen it lately: that never changes."""
         key = self._runs.get(job_id)
         return self._plans.get(key) if key else None
+
+    def knows_pool(self, pool: str) -> bool:
+        """Say whether there is such a pool: of the installation, or opened since."""
+        if pool in self.limits.pools or pool in self._opened:
+            return True
+        self._opened.update(self.registry.pools())
+        return pool in self._opened
+
+    def open_pool(self, pool: str) -> None:
+        """Keep the name of a pool beyond those of the installation, before work goes there.
+
+        Workers who fit it learn of it from there. Asked once in each process.
+        """
+        if pool in self.limits.pools or pool in self._opened:
+            return
+        self.registry.add_pool(pool)
+        self._opened.add(pool)
 
     def items_of(self, loop: LoopRun) -> list[JsonValue]:
         """Return what a loop goes over, kept for its next instance: it never changes."""

@@ -21,7 +21,7 @@ from chalicelib.domain.inputs import check_input
 from chalicelib.domain.job import Job
 from chalicelib.domain.lifecycle import SourceType
 from chalicelib.domain.support import unsupported
-from chalicelib.domain.values import JsonObject
+from chalicelib.domain.values import JsonObject, JsonValue
 from chalicelib.domain.workflow import Definition, Priority, Task
 from chalicelib.engine.advance import start
 from chalicelib.engine.engine import Engine
@@ -60,7 +60,6 @@ def create(engine: Engine, request: JobRequest) -> Job:
     definition = engine.definitions.load(request.workspace, workspace.revision)
     task = _task(definition, request)
     checked = check_input(task.input, request.input, definition)
-    request_hash = _request_hash(request)
     new = NewJob(
         job_id=_job_id(engine, request),
         workspace=request.workspace,
@@ -70,12 +69,21 @@ def create(engine: Engine, request: JobRequest) -> Job:
         input=checked,
         source_type=request.source_type,
         source_id=request.source_id,
-        request_hash=request_hash,
+        request_hash=_request_hash(request),
         priority=request.priority,
     )
+    return launch(engine, new)
+
+
+def launch(engine: Engine, new: NewJob) -> Job:
+    """Make the job and send its first steps; return the one that its id stands for.
+
+    Raises:
+        IdempotencyError: the id stands for another request.
+    """
     job, is_new = make(engine, new)
     if not is_new:
-        _check_repeat(job, request_hash)
+        _check_repeat(job, new.request_hash)
         return job
     # The job stands: who asked for it must not ask again because its first steps were not sent.
     with suppress(ConflictError, UnavailableError):
@@ -103,7 +111,10 @@ def _job_id(engine: Engine, request: JobRequest) -> str:
 def _request_hash(request: JobRequest) -> str | None:
     if request.idempotency_key is None:
         return None
-    return sha256(encode([request.task, request.input])).hexdigest()
+    asked: list[JsonValue] = [request.task, request.input]
+    if request.priority is not None:
+        asked.append(request.priority.value)
+    return sha256(encode(asked)).hexdigest()
 
 
 def _check_repeat(job: Job, request_hash: str | None) -> None:

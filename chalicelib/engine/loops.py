@@ -35,6 +35,7 @@ from chalicelib.engine.ports import StepEnd
 from chalicelib.engine.rounds import asks_each
 
 _ENDED = "loop"
+_HALT_ROUNDS = 3
 
 
 def turn(
@@ -88,31 +89,76 @@ def at_work(engine: Engine, state: JobState) -> list[StepRecord]:
 
 
 def stop(engine: Engine, agenda: Agenda, plan: Plan, state: JobState, loop: StepRecord) -> None:
-    """Halt the instances of a cancelled job's loop; end it when none runs."""
+    """Halt the instances of a cancelled job's loop; end it when none runs.
+
+    One that goes on in the meantime, time and again, is left for the next look.
+    """
     job = state.job
-    is_running = False
-    for record in _records(engine, state, loop.step).values():
-        ref = StepRef(job.job_id, record.step)
-        if record.status.is_terminal:
-            continue
-        if not record.halted:
+    groups = _groups_begun(plan, state, loop)
+    for _ in range(_HALT_ROUNDS):
+        records = _records_in(engine, job.job_id, loop.step, groups)
+        going = _unhalted(plan, loop, groups, records)
+        if not going:
+            break
+        for index, record in going:
             with suppress(ConflictError):
+                ref = StepRef(job.job_id, instance_name(loop.step, index))
                 engine.jobs.halt_step(ref, record, engine.clock.now())
-        if record.status is StepStatus.RUNNING:
-            is_running = True
-            if record.child is not None:
-                children.stop(engine, agenda, job, replace(record, halted=True))
-    if not is_running:
+    else:
+        return
+    running = [record for record in records.values() if record.status is StepStatus.RUNNING]
+    for record in running:
+        if record.child is not None:
+            children.stop(engine, agenda, job, record)
+    if not running:
         _end(engine, plan, state, loop, status=StepStatus.CANCELLED)
+
+
+def _groups_begun(plan: Plan, state: JobState, loop: StepRecord) -> Mapping[int, LoopGroup]:
+    """Return the loop's groups, those too that another caller may be about to begin."""
+    total, groups = _total(loop), state.loops.get(loop.step, {})
+    below = reach(plan.flow.steps[loop.step], total, groups)
+    missing = missing_groups(total, groups, below)
+    return {**groups, **{group.number: group for group in missing}}
+
+
+def _unhalted(
+    plan: Plan,
+    loop: StepRecord,
+    groups: Mapping[int, LoopGroup],
+    records: Mapping[int, StepRecord],
+) -> list[tuple[int, StepRecord | None]]:
+    """Return the instances that might still begin, or end with consequences.
+
+    One that was sent and never claimed is among them: its message may come when nobody looks at
+    the job any more.
+    """
+    below = reach(plan.flow.steps[loop.step], _total(loop), groups)
+    found = ((index, records.get(index)) for index in begun(groups, below))
+    return [
+        (index, record)
+        for index, record in found
+        if record is None or not (record.halted or record.status.is_terminal)
+    ]
+
+
+def _total(loop: StepRecord) -> int:
+    return loop.loop.total if loop.loop else 0
 
 
 def _records(engine: Engine, state: JobState, key: str) -> Mapping[int, StepRecord]:
     """Return the records of the instances in groups that have open ones."""
-    open_groups = [number for number, group in state.loops.get(key, {}).items() if group.open]
+    return _records_in(engine, state.job.job_id, key, state.loops.get(key, {}))
+
+
+def _records_in(
+    engine: Engine, job_id: str, key: str, groups: Mapping[int, LoopGroup]
+) -> Mapping[int, StepRecord]:
+    open_groups = [number for number, group in groups.items() if group.open]
     if not open_groups:
         return {}
     first, last = min(open_groups) * GROUP_SIZE, (max(open_groups) + 1) * GROUP_SIZE - 1
-    return engine.jobs.load_instances(state.job.job_id, key, first, last)
+    return engine.jobs.load_instances(job_id, key, first, last)
 
 
 def _mend(engine: Engine, state: JobState, key: str, groups: Mapping[int, LoopGroup]) -> bool:
@@ -178,7 +224,7 @@ def send_attempt(
     retry_at = record.retry_at if record else None
     delay_s = delay_until(engine.clock.now(), retry_at, job.start_at)
     if delay_s <= MAX_QUEUE_DELAY_S:
-        agenda.send(plan, job.workspace, ref, record.attempt if record else 1, delay_s)
+        agenda.send(plan, job, ref, record.attempt if record else 1, delay_s)
 
 
 def _begin_all(

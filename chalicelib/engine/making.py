@@ -13,8 +13,9 @@ from uuid import UUID, uuid5
 
 from chalicelib.domain import keys
 from chalicelib.domain.due import first_due
+from chalicelib.domain.hooks import HookEvent, hooks_of
 from chalicelib.domain.inputs import CheckedInput
-from chalicelib.domain.job import Job, Parent
+from chalicelib.domain.job import AfterAction, Job, Parent
 from chalicelib.domain.lifecycle import JobStatus, SourceType
 from chalicelib.domain.values import BlobRef
 from chalicelib.domain.workflow import Definition, Priority, Task
@@ -69,11 +70,23 @@ def make(engine: Engine, new: NewJob) -> tuple[Job, bool]:
 def tombstone(engine: Engine, new: NewJob, reason: str) -> Job:
     """Keep the id from being used: write a job that was cancelled before it began.
 
-    Return what stands there now, the given job or one that was made before.
+    Return what stands there now, the given job or one that was made before. What its end leaves to
+    do is not done: have it looked at.
     """
     made = _job(engine, new)
+    fires = hooks_of(new.definition, new.task, made, HookEvent.CANCEL)
+    wanted = {
+        AfterAction.STOP_STEPS: True,
+        AfterAction.PARENT: made.parent is not None,
+        AfterAction.HOOKS: bool(fires),
+        AfterAction.ARCHIVE_LOG: True,
+    }
     ended = replace(
-        made, status=JobStatus.CANCELLED, completed_at=made.created_at, reason=reason, due=None
+        made,
+        status=JobStatus.CANCELLED,
+        completed_at=made.created_at,
+        reason=reason,
+        after=frozenset(action for action, is_wanted in wanted.items() if is_wanted),
     )
     return engine.jobs.create(ended)
 

@@ -91,6 +91,9 @@ class JobStore(Protocol):
     def begin_step(self, begin: StepBegin) -> StepRecord:
         """Write what was decided of a step that has no record, or is ready for this attempt.
 
+        An end without a lease may be written of any that is ready; else only one that waits for
+        its retry counts as ready.
+
         The history stays. Raises ConflictError when anything else stands there.
         """
 
@@ -304,8 +307,13 @@ class Blobs(Protocol):
 class Queue(Protocol):
     """One standard queue per pool: at least once, in no order."""
 
-    def send(self, pool: str, messages: Sequence[tuple[Message, int]]) -> None:
-        """Send messages, each with its delay in seconds (0 to 900)."""
+    def send(
+        self, pool: str, messages: Sequence[tuple[Message, int]], group: str | None = None
+    ) -> None:
+        """Send messages, each with its delay in seconds (0 to 900).
+
+        The queue may see to it that no group's many messages make another's wait.
+        """
 
     def receive(self, pool: str, wait_s: float, limit: int) -> list[Received]:
         """Return up to `limit` (1 to 10) messages, waiting `wait_s` (0 to 20) for the first."""

@@ -27,6 +27,7 @@ from chalicelib.engine.redaction import Redactor, redactor_for
 from chalicelib.engine.rendering import shown_input
 from chalicelib.engine.rounds import round_of
 from chalicelib.engine.steps import retry_policy
+from chalicelib.engine.waiting import waits_for
 
 SHOWN_INSTANCES = 500
 _SHOWN_LOOPS = 16
@@ -152,11 +153,6 @@ class _OnceRead:
         if key not in self._kept:
             self._kept[key] = self._blobs.get(key)
         return self._kept[key]
-
-
-def waits_for(engine: Engine, plan: Plan, state: JobState) -> Mapping[str, str]:  # noqa: ARG001 - its place is `waiting`
-    """Return nothing yet."""
-    return {}
 
 
 def _seen(engine: Engine, job_id: str) -> _Seen:

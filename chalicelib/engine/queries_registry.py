@@ -6,7 +6,7 @@ Source: HTTP API, section 4.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,6 +78,11 @@ def runs_of(engine: Engine, trigger: Trigger) -> tuple[datetime, ...]:
     if trigger.type is not TriggerType.SCHEDULER or not trigger.enabled or trigger.cron is None:
         return ()
     return next_runs(Cron.parse(trigger.cron), trigger.timezone, engine.clock.now(), NEXT_RUNS)
+
+
+def is_paused_with(trigger: Trigger, paused: Collection[str]) -> bool:
+    """Say whether the trigger belongs to one of the tasks whose triggers are paused."""
+    return trigger.task in paused or trigger.target_task in paused
 
 
 def status_of(engine: Engine, worker: WorkerRecord) -> WorkerStatus:

@@ -17,12 +17,12 @@ from datetime import datetime, timedelta
 
 from chalicelib.domain.due import LONGEST, next_due
 from chalicelib.domain.errors import ConflictError, NotFoundError, StroemError, UnavailableError
-from chalicelib.domain.job import JobState, StepRecord
+from chalicelib.domain.job import Job, JobState, StepRecord
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.loops import flow_key
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import SILENT_AFTER, WorkerRecord, WorkerStatus
-from chalicelib.engine import approvals, children, loops
+from chalicelib.engine import approvals, children, loops, waiting
 from chalicelib.engine.advance import act, run
 from chalicelib.engine.agenda import Agenda, Stop
 from chalicelib.engine.engine import Engine, Plan
@@ -93,6 +93,8 @@ def look(engine: Engine, job_id: str) -> None:
     if _fail_overdue(engine, state, at_work):
         state = engine.jobs.load(job_id)
         at_work = _at_work(engine, state)
+    if waiting.unclaimed(engine, engine.plan_of(state.job), state):
+        state = engine.jobs.load(job_id)
     agenda = Agenda()
     with suppress(ConflictError):
         _mend(engine, agenda, state, at_work)
@@ -117,24 +119,36 @@ def _postpone(engine: Engine, state: JobState, at_work: Sequence[StepRecord]) ->
         # A definition that is not to be had keeps the job from its timeouts, not from its look.
         with suppress(NotFoundError, UnavailableError):
             plan = engine.plan_of(job)
-            wanted += [overdue_at(engine, plan, record) for record in at_work]
+            wanted += [overdue_at(engine, plan, job, record) for record in at_work]
+    with suppress(NotFoundError, UnavailableError):
+        wanted += waiting.looks(engine, engine.plan_of(job), state)
     due = next_due(now, looks, [instant for instant in wanted if instant is not None])
     engine.jobs.postpone(job.job_id, due, looks)
 
 
-def overdue_at(engine: Engine, plan: Plan, record: StepRecord) -> datetime | None:
-    """Return when the step is over its time for good; None when it never is."""
+def overdue_at(engine: Engine, plan: Plan, job: Job, record: StepRecord) -> datetime | None:
+    """Return when the step is over its time for good; None when it never is.
+
+    What a worker runs is also over its time when its job's deadline has passed.
+    """
     timeout_s = plan.flow.steps[flow_key(record.step)].timeout_s
     if record.loop is not None:
         return None
     if record.status is StepStatus.SUSPENDED:
-        began, grace = record.suspended_at, timedelta()
-    else:
-        began, grace = record.started_at, timedelta() if record.child else TIMEOUT_GRACE
-        timeout_s = timeout_s or (None if record.child else engine.limits.default_step_timeout_s)
-    if timeout_s is None or began is None:
+        return _after(record.suspended_at, timeout_s)
+    if record.child is not None:
+        return _after(record.started_at, timeout_s)
+    ends = (
+        _after(record.started_at, timeout_s or engine.limits.default_step_timeout_s),
+        job.deadline if record.status is StepStatus.RUNNING else None,
+    )
+    return min((end + TIMEOUT_GRACE for end in ends if end is not None), default=None)
+
+
+def _after(began: datetime | None, timeout_s: int | None) -> datetime | None:
+    if began is None or timeout_s is None:
         return None
-    return began + timedelta(seconds=timeout_s) + grace
+    return began + timedelta(seconds=timeout_s)
 
 
 def _fail_overdue(engine: Engine, state: JobState, at_work: Sequence[StepRecord]) -> bool:
@@ -167,7 +181,7 @@ def _overdue_error(engine: Engine, plan: Plan, state: JobState, record: StepReco
     by_worker = record.status is StepStatus.RUNNING and record.child is None
     if by_worker and not _is_held(engine, state, record):
         return _lost_error(record)
-    overdue = overdue_at(engine, plan, record)
+    overdue = overdue_at(engine, plan, state.job, record)
     if overdue is None or overdue > engine.clock.now():
         return None
     if record.status is StepStatus.SUSPENDED:

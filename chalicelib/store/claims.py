@@ -48,14 +48,21 @@ def refuse_begin(begin: StepBegin, record: StepRecord | None) -> None:
         if begin.attempt == 1:
             return
         now = "has not begun"
-    elif record.status is StepStatus.READY and record.attempt == begin.attempt and record.retry_at:
-        return
+    elif record.status is StepStatus.READY and record.attempt == begin.attempt:
+        if record.retry_at or ends_unheld(begin):
+            return
+        now = f"is ready at attempt {record.attempt}"
     else:
         now = f"is {record.status} at attempt {record.attempt}"
     raise ConflictError(
         f"step {begin.ref.step!r} of job {begin.ref.job_id} {now}: "
         f"attempt {begin.attempt} is not to be begun"
     )
+
+
+def ends_unheld(begin: StepBegin) -> bool:
+    """Say whether it ends a step that waits and that nobody holds, whatever was decided of it."""
+    return begin.lease is None and begin.status.is_terminal
 
 
 def begun(begin: StepBegin, record: StepRecord | None) -> StepRecord:

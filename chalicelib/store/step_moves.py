@@ -16,15 +16,23 @@ from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.values import NO_PAYLOAD
 from chalicelib.engine.ports import Claim, StepBegin, StepEnd, StepRetry
 from chalicelib.store.attributes import dump_past
-from chalicelib.store.claims import HOLDABLE, begun, claimed, never_begins, sent_back
+from chalicelib.store.claims import (
+    HOLDABLE,
+    begun,
+    claimed,
+    ends_unheld,
+    never_begins,
+    sent_back,
+)
 from chalicelib.store.jobs_items import JobItem
 from chalicelib.store.jobs_values import record_values
 
 
 def beginning(item: type[JobItem], begin: StepBegin) -> tuple[list[Action], Condition]:
     """Return how what was decided of a step is written, and when it may be."""
-    is_ready = (item.status == StepStatus.READY.value) & (item.attempt == begin.attempt)
-    may_begin = is_ready & item.retry_at.exists()
+    may_begin = (item.status == StepStatus.READY.value) & (item.attempt == begin.attempt)
+    if not ends_unheld(begin):
+        may_begin = may_begin & item.retry_at.exists()
     if begin.attempt == 1:
         may_begin = item.pk.does_not_exist() | may_begin
     return _replacing(item, begun(begin, None)), may_begin

@@ -93,6 +93,7 @@ def test_steps_show_what_their_records_say_and_what_follows_from_the_flow(world)
         **NOTHING,
         "step_name": "check",
         "status": "ready",
+        "waits_for": "its time: attempt 2 begins at 2026-11-21T12:00:07.000000Z",
         "depends_on": ["build"],
         "input": {"text": "7"},
         "retry_attempt": 1,

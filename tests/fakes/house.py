@@ -94,8 +94,11 @@ class House:
 
     def take(self, session=None):
         """Claim what the next message speaks of; None when there is none to be had."""
-        found = self.engine.queue.receive("script", 0, 1)
-        return workers.take(self.engine, found[0], session or self.session, "w") if found else None
+        for lane in ("script_high", "script", "script_low"):
+            found = self.engine.queue.receive(lane, 0, 1)
+            if found:
+                return workers.take(self.engine, found[0], session or self.session, "w")
+        return None
 
     def claim(self, job_id, step, attempt=1, session=None):
         """Claim an attempt as if its message had come."""

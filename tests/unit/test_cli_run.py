@@ -39,11 +39,13 @@ tasks:
         retry: {max_attempts: 3, delay: 1s}
   escape:
     flow: {only: {type: script, script: 'printf "\\033[2J\\a done\\n"'}}
+  urgent:
+    priority: high
+    concurrency: 1
+    flow: {far: {type: script, script: "echo far", tags: [gpu]}}
   refused:
-    timeout: 5m
-    retry: {max_attempts: 3}
     flow:
-      maybe: {type: script, script: "true", when: "{{ true }}"}
+      far: {action: other.thing}
       boxed: {type: docker, image: alpine, command: ["true"]}
 """
 
@@ -69,6 +71,11 @@ def test_lines_come_behind_their_step_on_stdout_and_chatter_on_stderr(run):
         "--- Step: use (action: inline) ---",
         "2 completed, 0 skipped, 0 failed",
     ]
+
+
+def test_this_process_runs_what_asks_for_tags_and_what_is_urgent(run):
+    ran = run("urgent")
+    assert (ran.code, ran.out) == (0, "far: far\n")
 
 
 def test_the_outcome_comes_as_json_alone_on_stdout(run):
@@ -124,7 +131,7 @@ def test_a_step_cannot_drive_the_terminal(run):
 def test_what_is_not_executed_yet_is_refused_with_every_reason(run):
     ran = run("refused")
     assert (ran.code, ran.out) == (2, "")
-    for reason in ("retry of a whole task", "timeout of a whole task", "`when`", "type docker"):
+    for reason in ("the action 'other.thing' of another workspace", "type docker"):
         assert reason in ran.err
 
 

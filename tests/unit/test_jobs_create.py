@@ -134,7 +134,7 @@ def test_without_a_key_each_request_is_a_job():
 class DeadQueue(MemoryQueue):
     dead = True
 
-    def send(self, pool, messages):
+    def send(self, pool, messages, group=None):
         if self.dead:
             raise UnavailableError("the queue is throttled")
         super().send(pool, messages)

@@ -98,6 +98,7 @@ def test_it_is_asked_once_and_the_answer_stands():
     job_id = house.job()
     for _ in range(3):
         house.clock.tick(400)
+        house.beat()
         recovery.sweep(house.engine)
     assert jobs.begun == ["a"]
     assert house.shown(job_id) == {"a": "ready"}
