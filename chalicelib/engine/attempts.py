@@ -85,6 +85,22 @@ def end_attempt(engine: Engine, hold: Hold, wanted: Ending) -> StepRecord:
     )
 
 
+def accept_end(engine: Engine, hold: Hold, wanted: Ending) -> StepRecord:
+    """Write the end that a worker reports, the first that it reports of the attempt.
+
+    Raises:
+        FencedError: the lease does not hold the step, or was told of with another end before: what
+            followed from that stands.
+    """
+    record = end_attempt(engine, hold, wanted)
+    if record.status is not wanted.status:
+        raise FencedError(
+            f"step {hold.ref.step!r} of job {hold.ref.job_id}: attempt {hold.attempt} was reported "
+            f"with another end before, and the step is {record.status}; drop this report"
+        )
+    return record
+
+
 def end_failed(
     engine: Engine, plan: Plan, state: JobState, hold: Hold, failure: Ending
 ) -> StepRecord:

@@ -15,7 +15,7 @@ from chalicelib.domain.errors import StroemError, TemplateError
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.advance import advance_from
-from chalicelib.engine.attempts import Ending, end_attempt
+from chalicelib.engine.attempts import Ending, accept_end
 from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.ports import Message, Queue, Received
 from chalicelib.engine.steps import (
@@ -132,7 +132,7 @@ def _complete_into(
     comes after the claim, as `cancel` needs it. Where nothing but the heir follows from the end,
     it is only of META and of what the heir's templates name.
     """
-    record = end_attempt(engine, hold, Ending(StepStatus.COMPLETED, output=outcome.output))
+    record = accept_end(engine, hold, Ending(StepStatus.COMPLETED, output=outcome.output))
     message = Message(StepRef(hold.ref.job_id, heir), 1)
     # Nothing follows from the end of a step that its job's cancellation reached first.
     taken = None if record.halted else _taken(engine, message, taker)

@@ -34,7 +34,7 @@ from chalicelib.engine.payloads import load_payload
 from chalicelib.engine.redaction import redactor_for
 from chalicelib.engine.rendering import Round, render_input
 from chalicelib.engine.rerun_records import with_takeover
-from chalicelib.engine.rounds import ended, round_of
+from chalicelib.engine.rounds import ended, loops_over_secrets, masked_round, round_of
 
 
 def decide(
@@ -136,11 +136,13 @@ def _derived(
     each: Round | None,
     rendered: JsonObject,
 ) -> frozenset[str]:
-    """Return the names of the values that are others when the job's secret inputs are."""
-    if state.job.secret_input is None:
-        return frozenset()
+    """Return the names of the values that are others when the secrets of job or loop are."""
     step = plan.flow.steps[flow_key(ref.step)]
+    if state.job.secret_input is None and not (each and loops_over_secrets(step)):
+        return frozenset()
     masked = replace(state, job=replace(state.job, secret_input=None))
+    if each is not None:
+        each = masked_round(engine, plan, masked, step, each)
     try:
         others = render_input(engine, plan, masked, step, each)
     except TemplateError:

@@ -117,7 +117,9 @@ def evaluate_items(engine: Engine, plan: Plan, state: JobState, step: FlowStep) 
     job = job_context(engine, plan, state)
     wanted = step.for_each
     if not isinstance(wanted, str):
-        context = _context(engine, state, job, frozenset().union(*map(names_used, _texts(wanted))))
+        context = _context(
+            engine, state, job, frozenset().union(*map(names_used, texts_in(wanted)))
+        )
         return engine.renderer.render_value(wanted, context)
     context = _context(engine, state, job, names_used(wanted))
     given = engine.renderer.render_input(wanted, context)
@@ -155,14 +157,15 @@ def _context(
     return context
 
 
-def _texts(value: JsonValue) -> list[str]:
+def texts_in(value: JsonValue) -> list[str]:
+    """Return the templates among the texts of a value, at any depth."""
     match value:
         case str():
             return [value] if has_template(value) else []
         case list():
-            return [text for item in value for text in _texts(item)]
+            return [text for item in value for text in texts_in(item)]
         case dict():
-            return [text for item in value.values() for text in _texts(item)]
+            return [text for item in value.values() for text in texts_in(item)]
         case _:
             return []
 

@@ -6,10 +6,11 @@ Source: workflow language, section 1.7.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 
 from chalicelib.domain import keys
-from chalicelib.domain.errors import ConflictError
+from chalicelib.domain.errors import ConflictError, TemplateError
 from chalicelib.domain.job import Job, JobState, LoopRun, StepRecord
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.loops import Instance, instance_of, parallel_limit
@@ -17,17 +18,16 @@ from chalicelib.domain.template import has_template, names_used
 from chalicelib.domain.values import JsonValue, Payload, StepRef
 from chalicelib.domain.workflow import FlowStep
 from chalicelib.engine.agenda import Agenda
-from chalicelib.engine.engine import Engine
+from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.payloads import encode, store_blob, store_payload
-from chalicelib.engine.rendering import Round
+from chalicelib.engine.rendering import Round, evaluate_items, texts_in
 
 
 def keep_items(engine: Engine, job: Job, step: FlowStep, items: list[JsonValue]) -> LoopRun:
     """Keep what `for_each` gave; in the blob store where secrets may be among it."""
     key = keys.items_blob(job.job_id, step.key, sha256(encode(items)).hexdigest()[:16])
-    texts = [step.for_each] if isinstance(step.for_each, str) else []
-    is_secret = job.secret_input is not None or any("secret" in names_used(text) for text in texts)
-    if is_secret or not texts:
+    is_secret = job.secret_input is not None or loops_over_secrets(step)
+    if is_secret or not isinstance(step.for_each, str):
         return LoopRun(len(items), Payload(ref=store_blob(engine.blobs, key, encode(items))))
     return LoopRun(len(items), store_payload(engine.blobs, key, items))
 
@@ -43,6 +43,27 @@ def round_of(engine: Engine, state: JobState, instance: Instance) -> Round:
         raise ConflictError(f"step {instance.step!r} of job {state.job.job_id} is no begun loop")
     items = engine.items_of(record.loop)
     return Round(items[instance.index], instance.index, record.loop.total)
+
+
+def loops_over_secrets(step: FlowStep) -> bool:
+    """Say whether the step's `for_each` reads secrets of the workspace."""
+    return any("secret" in names_used(text) for text in texts_in(step.for_each))
+
+
+def masked_round(
+    engine: Engine, plan: Plan, masked: JobState, step: FlowStep, each: Round
+) -> Round:
+    """Return what an instance would read as `each` if it knew no secrets.
+
+    `masked` is the job without its secret inputs. An item that is worked out from secrets is null.
+    """
+    items: JsonValue = None
+    if not loops_over_secrets(step):
+        with suppress(TemplateError):
+            items = evaluate_items(engine, plan, masked, step)
+    known = items if isinstance(items, list) else []
+    item = known[each.index] if each.index < len(known) else None
+    return Round(item, each.index, each.total)
 
 
 def asks_each(step: FlowStep) -> bool:

@@ -32,6 +32,7 @@ from chalicelib.engine.attempts import (
     EndedBy,
     Ending,
     Hold,
+    accept_end,
     clipped,
     end_attempt,
     end_failed,
@@ -170,7 +171,7 @@ def complete(engine: Engine, hold: Hold, outcome: Outcome) -> None:
     if outcome.cancelled:
         job = engine.jobs.get(hold.ref.job_id)
         end = replace(end, status=StepStatus.CANCELLED, halted=job.status is JobStatus.CANCELLED)
-    record = end_attempt(engine, hold, end)
+    record = accept_end(engine, hold, end)
     if instance_of(hold.ref.step) is None:
         agenda.look(hold.ref.job_id, since=hold.ref.step)
     else:

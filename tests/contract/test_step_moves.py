@@ -39,6 +39,21 @@ def test_the_first_attempt_of_an_untouched_step_is_claimed(jobs, job):
     assert jobs.load(job.job_id).steps == {"build": record}
 
 
+def test_what_waits_for_a_worker_may_be_ended_without_a_lease_while_nobody_has_claimed_it(
+    jobs, job
+):
+    jobs.begin_step(a_begin(job.job_id))
+    failed = {"status": StepStatus.FAILED, "error": "nobody takes it"}
+    with pytest.raises(ConflictError, match="ready at attempt 1"):
+        jobs.begin_step(a_begin(job.job_id, lease="mine", **failed))
+    record = jobs.begin_step(a_begin(job.job_id, **failed))
+    assert (record.status, record.error) == (StepStatus.FAILED, "nobody takes it")
+    jobs.begin_step(a_begin(job.job_id, "test"))
+    jobs.claim_step(a_claim(job.job_id, "test"))
+    with pytest.raises(ConflictError, match="running at attempt 1"):
+        jobs.begin_step(a_begin(job.job_id, "test", **failed))
+
+
 def test_a_later_attempt_of_an_untouched_step_is_not_to_be_had(jobs, job):
     with pytest.raises(ConflictError, match="has not begun"):
         jobs.claim_step(a_claim(job.job_id, attempt=2))

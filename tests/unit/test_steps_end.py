@@ -7,6 +7,7 @@ import pytest
 from chalicelib.domain.errors import FencedError
 from chalicelib.domain.workflow import Action, ActionType, Backoff, Retry
 from chalicelib.engine import advance, steps
+from chalicelib.engine.chaining import Taker, complete_and_claim
 from chalicelib.engine.payloads import load_payload
 from chalicelib.engine.steps import MAX_ERROR_BYTES, EndedBy, Outcome
 from chalicelib.store.memory_jobs import MemoryJobs
@@ -56,6 +57,29 @@ def test_a_repeated_report_is_harmless():
     house.end(assignment, output={"n": 1})
     house.end(assignment, output={"n": 1})
     assert house.shown(job_id) == {"a": "completed", "b": "ready"}
+
+
+@pytest.mark.parametrize("pools", [set(), {"script"}])
+def test_another_end_for_what_was_reported_already_is_refused(pools):
+    house = House("a", "b<a", a={"retry": TWICE})
+    job_id = house.job()
+    taken = house.take()
+    house.end(taken, error="exit code 1")
+    taker = Taker(house.session, "w", pools)
+    for outcome in (Outcome(output=1), Outcome(error="stopped", cancelled=True)):
+        with pytest.raises(FencedError, match="reported with another end before"):
+            complete_and_claim(house.engine, taken.hold, outcome, taker)
+    assert house.shown(job_id) == {"a": "ready", "b": "pending"}
+
+
+def test_another_end_of_an_instance_does_not_end_its_loop():
+    house = House("a", a={"for_each": [1], "retry": TWICE})
+    job_id = house.job()
+    taken = house.take()
+    house.end(taken, error="exit code 1")
+    with pytest.raises(FencedError):
+        house.end(taken)
+    assert (house.status(job_id), house.shown(job_id)) == ("running", {"a": "running"})
 
 
 def test_another_lease_is_fenced_off():
