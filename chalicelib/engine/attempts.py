@@ -95,8 +95,8 @@ def accept_end(engine: Engine, hold: Hold, wanted: Ending) -> StepRecord:
     record = end_attempt(engine, hold, wanted)
     if record.status is not wanted.status:
         raise FencedError(
-            f"step {hold.ref.step!r} of job {hold.ref.job_id}: attempt {hold.attempt} was reported "
-            f"with another end before, and the step is {record.status}; drop this report"
+            f"step {hold.ref.step!r} of job {hold.ref.job_id}: attempt {hold.attempt} was "
+            f"reported with another end before, and the step is {record.status}: drop this report"
         )
     return record
 

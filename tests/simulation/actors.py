@@ -1,4 +1,4 @@
-"""Who acts in the simulation: clients, workers with their slots, the tick, and who cancels."""
+"""Workers in the simulation: a session, slots, and the user code that runs in them."""
 
 from __future__ import annotations
 
@@ -7,93 +7,22 @@ from datetime import timedelta
 from chalicelib.domain.errors import (
     ConflictError,
     FencedError,
-    IdempotencyError,
     NotFoundError,
     StroemError,
     TemplateError,
     UnavailableError,
 )
 from chalicelib.domain.logs import LogLine
-from chalicelib.engine.jobs import JobRequest
+from chalicelib.domain.pools import Reach
+from chalicelib.engine.chaining import Taker
 from chalicelib.engine.steps import Outcome
 from chalicelib.engine.workers import Hello
-from tests.simulation.world import EPOCH, WORKSPACE
+from tests.simulation.flows import speaks
+from tests.simulation.meanings import instance_step
+from tests.simulation.scheduler import EPOCH
 
 HEARTBEAT_S = 20.0
 TRIES = 6
-
-
-def client(world, key):
-    """Create one job, and again for as long as no answer comes if there is a key to do so."""
-    scheduler, random = world.scheduler, world.random
-    scheduler.sleep(60 * random())
-    request = _a_request(world, key)
-    for _ in range(TRIES if key else 1):
-        try:
-            job = world.remote("create", world.use.create, request)
-        except UnavailableError:
-            scheduler.sleep(1 + 5 * random())
-            continue
-        except IdempotencyError:
-            world.trace.say("the key was used with another input")
-            return
-        world.checker.created(key, job.job_id)
-        if random() < 0.7:
-            return
-
-
-def _a_request(world, key):
-    """Ask for some task; under one key seldom for another input, which must be refused."""
-    random = world.random
-    tasks = list(world.definition.tasks)
-    return JobRequest(
-        workspace=WORKSPACE,
-        task=tasks[0 if key else int(random() * len(tasks))],
-        input={"text": "xyz"[int(random() * 3)] * 1100}
-        if random() < (0.5 if key else 0.1)
-        else {},
-        idempotency_key=key,
-    )
-
-
-def canceller(world):
-    scheduler, random = world.scheduler, world.random
-    scheduler.sleep(1 + (900 if world.long else 150) * random())
-    known = world.jobs.ids()
-    if not known:
-        return
-    job_id = known[int(random() * len(known))]
-    if random() < 0.6:
-        # In the very moment of a claim or of an end, where the two must see each other.
-        job_id = world.next_moment()
-    for _ in range(3):
-        try:
-            world.remote("cancel", world.use.cancel, job_id)
-        except (ConflictError, NotFoundError):
-            return
-        except UnavailableError:
-            scheduler.sleep(2)
-            continue
-        return
-
-
-def ticker(world):
-    """Start a sweep every half minute; each runs by itself, so that two may overlap."""
-    scheduler = world.scheduler
-    count = 0
-    while True:
-        scheduler.sleep(30.0)
-        for _ in range(2 if world.faulty and world.random() < 0.2 else 1):
-            count += 1
-            process = world.process(f"tick{count}")
-            scheduler.spawn(process, "sweep", _sweep, world)
-
-
-def _sweep(world):
-    try:
-        world.use.sweep(world.engine)
-    except UnavailableError:
-        return
 
 
 class Worker:
@@ -106,8 +35,14 @@ class Worker:
         self.name = name
         self.process = world.process(name)
         self.over_http = random() < 0.5
+        draw = 1.0 if name == "last" else random()
+        self.tags = ("far",) if "pools" in world.features and draw > 0.3 else ()
+        self.exclusive = bool(self.tags) and draw < 0.5
+        self.reach = Reach(frozenset({"script"}), frozenset(self.tags), self.exclusive)
+        # It takes what its own report made ready, without the queue.
+        self.is_chaining = random() < 0.5 and world.has("chaining")
         # An old client does not say what it runs: only a timeout finds what it lost.
-        self.is_old = world.timeout_s is not None and random() < 0.5
+        self.is_old = world.timeout_s is not None and random() < 0.5 and world.has("old workers")
         self.slots = 1 + int(random() * 3)
         self.session = None
         self.running = {}
@@ -119,7 +54,7 @@ class Worker:
         record = None
         while record is None:
             try:
-                record = self._call("register", self.world.use.register, _hello(self.name))
+                record = self._call("register", self.world.use.register, _hello(self))
             except UnavailableError:
                 self.scheduler.sleep(3)
         self.session = record.worker_id
@@ -141,40 +76,55 @@ class Worker:
                 orders = self._call("heartbeat", self.world.use.heartbeat, self.session, told)
             except StroemError:
                 continue
+            self.world.checker.seen["killed"] += len(orders.killed)
             for ref in orders.cancelled:
                 for run in self.running.values():
                     if run.hold.ref == ref:
                         run.cancel()
 
     def _slot(self):
-        world, use, engine = self.world, self.world.use, self.world.engine
+        world, engine = self.world, self.world.engine
         while True:
             try:
-                received = engine.queue.receive("script", 20, 1)
+                received = engine.queue.receive_any(self.reach)
             except UnavailableError:
                 self.scheduler.sleep(1)
                 continue
             for one in received:
                 world.moment(one.message.ref.job_id, 0.1)
                 try:
-                    assignment = self._call("take", use.take, one, self.session, self.name)
+                    assignment = self._call("take", world.use.take, one, self.session, self.name)
                 except (UnavailableError, TemplateError, FencedError):
                     continue
-                if assignment is not None:
-                    run = Run(self, assignment.hold, assignment.timeout_s)
+                while assignment is not None:
+                    run = Run(self, assignment)
                     self.running[assignment.hold.lease] = run
-                    run.run()
+                    following = run.run()
                     self.running.pop(assignment.hold.lease, None)
+                    assignment = following
+
+    def complete(self, hold, outcome):
+        """Report; return what follows in the same slot, if there is something."""
+        use = self.world.use
+        if self.is_chaining:
+            taker = Taker(self.session, self.name, self.reach)
+            return self._call("complete", use.complete_and_claim, hold, outcome, taker)
+        self._call("complete", use.complete, hold, outcome)
+        return None
 
 
 class Run:
     """One attempt of user code in a slot."""
 
-    def __init__(self, worker, hold, timeout_s):
+    def __init__(self, worker, assignment):
         self.worker = worker
-        self.timeout_s = timeout_s
+        self.timeout_s = assignment.timeout_s
         self.world = worker.world
-        self.hold = hold
+        self.hold = hold = assignment.hold
+        self._rendered = assignment.rendered
+        task = self.world.definition.tasks.get(assignment.task)
+        # What a hook runs stands in no task of the workspace.
+        self._step = task.flow[instance_step(hold.ref.step)] if task else None
         self.cancelled = False
         self.lines = []
         self.logged = True
@@ -194,6 +144,8 @@ class Run:
         world, hold = self.world, self.hold
         random = world.random
         world.checker.ran(hold)
+        if self._step is not None:
+            world.checker.was_given(hold, self._rendered, self._step)
         world.trace.say(f"user code of {hold.ref.job_id}/{hold.ref.step}#{hold.attempt} begins")
         self._log()
         if world.faulty and random() < world.freezes:
@@ -202,7 +154,7 @@ class Run:
         is_long = random() < (0.1 if hold.attempt == 1 else 0.5)
         self._work(90 * random() if is_long else 0.2 + 8 * random() ** 3)
         self._log()
-        self._report(self._outcome())
+        return self._report(self._outcome())
 
     def _work(self, seconds):
         if self.cancelled:
@@ -212,6 +164,9 @@ class Run:
             seconds *= 25
         if not world.faulty:
             seconds = min(seconds, 2.0)
+        if "[" in self.hold.ref.step and seconds < 30:
+            # So that a long loop is over in time.
+            seconds /= 10
         hangs = self.timeout_s is not None and world.faulty and world.random() < 0.02
         if hangs:
             seconds = 5000
@@ -232,12 +187,19 @@ class Run:
             return Outcome(error="Step timed out")
         if random() < (0.2 if self.world.faulty else 0.1):
             return Outcome(error="exit code 1")
-        output = None
-        if random() < 0.4:
-            output = {"n": int(random() * 100)}
-            if random() < 0.5:
-                output["text"] = "x" * 1100
-        return Outcome(output=output)
+        return Outcome(output=self._output())
+
+    def _output(self):
+        random = self.world.random
+        is_read = self._step is not None and speaks(self._step)
+        if random() > (0.9 if is_read and self.world.features else 0.4):
+            return None
+        output = {"n": int(random() * 100)}
+        if is_read and "loops" in self.world.features:
+            output["list"] = [int(random() * 6) for _ in range(int(random() * 6))]
+        if random() < 0.2:
+            output["text"] = "x" * 1100
+        return output
 
     def _log(self):
         world = self.world
@@ -265,19 +227,25 @@ class Run:
         place = (hold.ref.job_id, hold.ref.step, hold.attempt)
         if outcome.error is None:
             world.checker.outputs[place] = outcome.output
-        world.moment(hold.ref.job_id, 0.6 if outcome.error else 0.1)
+        world.moment(hold.ref.job_id, 0.6 if outcome.error else 0.3)
         for number in range(TRIES):
             try:
-                self.worker._call("complete", world.use.complete, hold, outcome)
+                following = self.worker.complete(hold, outcome)
             except UnavailableError:
                 world.scheduler.sleep(1 + 2**number)
                 continue
             except (ConflictError, NotFoundError):
-                return
+                return None
             if self.logged:
                 world.checker.lines[place] = list(self.lines)
-            return
+            return following
+        return None
 
 
-def _hello(name):
-    return Hello(name=name, capabilities=("script",))
+def _hello(worker):
+    return Hello(
+        name=worker.name,
+        capabilities=("script",),
+        tags=worker.tags,
+        exclusive=worker.exclusive,
+    )

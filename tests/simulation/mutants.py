@@ -1,11 +1,13 @@
 """Protocols that are each wrong in one way. The simulator must find every one of them.
 
-A mutant replaces a part of `Build`: a store, the ids, or a use case.
+A mutant replaces a part of `Build`: a store, the ids, a use case, or a function of the engine.
+These are the moves of steps and of jobs; those of loops, families and limits are `mutants_more`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import ConflictError, NotFoundError, TooEarlyError
@@ -14,11 +16,14 @@ from chalicelib.domain.lifecycle import JobStatus, StepStatus
 from chalicelib.domain.plan import unhalted
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import WorkerStatus
-from chalicelib.engine import advance, recovery, steps, workers
-from chalicelib.engine.ports import Message
+from chalicelib.engine import ending, recovery, steps, workers
+from chalicelib.engine.agenda import Agenda
+from chalicelib.engine.moves import JobEnd, Message
+from chalicelib.store.claims import handed_back
 from chalicelib.store.memory import MemoryRegistry
 from chalicelib.store.memory_jobs import MemoryJobs
-from tests.simulation.world import EPOCH, Build, SimIds, UseCases
+from tests.simulation.scheduler import EPOCH
+from tests.simulation.world import Build, SimIds, UseCases
 
 _FAR = EPOCH.replace(year=2030)
 
@@ -65,9 +70,17 @@ class _StealingClaim(MemoryJobs):
     def claim_step(self, claim):
         record = self._record(claim.ref)
         if record is not None and record.status is StepStatus.RUNNING:
-            waiting = replace(record, status=StepStatus.READY, lease=None, retry_at=None)
-            self._steps[claim.ref.job_id][claim.ref.step] = waiting
+            self._put(
+                claim.ref, replace(record, status=StepStatus.READY, lease=None, retry_at=None)
+            )
         return super().claim_step(claim)
+
+
+class _NoHandBackFence(MemoryJobs):
+    """Whoever hands an attempt back does so, whoever holds it by now."""
+
+    def hand_back(self, ref, attempt, lease, nonce):
+        return self._put(ref, handed_back(self._record(ref), nonce))
 
 
 class _SameNonce(SimIds):
@@ -108,8 +121,8 @@ class _StaleLoad(MemoryJobs):
 class _NoDueAfterEnd(MemoryJobs):
     """The end of a job forgets what is left to do."""
 
-    def finish(self, job_id, status, at, nonce, after):
-        ended = super().finish(job_id, status, at, nonce, frozenset())
+    def finish(self, job_id, end):
+        ended = super().finish(job_id, replace(end, after=frozenset()))
         self._jobs[job_id] = replace(self._jobs[job_id], due=None)
         return ended
 
@@ -117,11 +130,10 @@ class _NoDueAfterEnd(MemoryJobs):
 class _UnconditionalFinish(MemoryJobs):
     """The last who ends a job is right."""
 
-    def finish(self, job_id, status, at, nonce, after):
+    def finish(self, job_id, end):
         job = self.get(job_id)
-        ended = replace(job, status=status, completed_at=at, nonce=nonce, after=after)
-        self._jobs[job_id] = ended
-        return ended
+        self._jobs[job_id] = replace(job, status=JobStatus.PENDING)
+        return super().finish(job_id, end)
 
 
 class _CreateOverwrites(MemoryJobs):
@@ -155,7 +167,7 @@ class _Unsent:
     def __init__(self, queue):
         self._queue = queue
 
-    def send(self, pool, messages):
+    def send(self, pool, messages, group=None):
         pass
 
     def __getattr__(self, name):
@@ -218,7 +230,7 @@ class _Counting:
     def __init__(self):
         self._left = defaultdict(dict)
 
-    def __call__(self, engine, hold, outcome):
+    def __call__(self, engine, hold, outcome, taker=None):
         steps.complete(engine, hold, outcome)
         state = engine.jobs.load(hold.ref.job_id)
         if state.job.status.is_terminal or outcome.error is not None:
@@ -231,20 +243,24 @@ class _Counting:
                     engine.queue.send("script", [(Message(StepRef(hold.ref.job_id, key), 1), 0)])
 
 
-def _cancel_reads_before_writing(engine, job_id):
+def _with_counters(counting):
+    return replace(UseCases(), complete=counting, complete_and_claim=counting)
+
+
+def _cancel_reads_before_writing(engine, job_id, *, killed=False):
     state = engine.jobs.load(job_id)
+    plan, now = engine.plan_of(state.job), engine.clock.now()
     after = frozenset({AfterAction.STOP_STEPS, AfterAction.ARCHIVE_LOG})
-    now = engine.clock.now()
-    ended = engine.jobs.finish(job_id, JobStatus.CANCELLED, now, engine.ids.nonce(), after)
-    records = dict(state.steps)
-    for step in unhalted(engine.plan_of(state.job).flow, state):
-        try:
-            engine.jobs.halt_step(StepRef(job_id, step), records.get(step), now)
-        except ConflictError:
-            continue
+    end = JobEnd(
+        status=JobStatus.CANCELLED, at=now, nonce=engine.ids.nonce(), after=after, killed=killed
+    )
+    ended = engine.jobs.finish(job_id, end)
+    for step in unhalted(plan.flow, state):
+        with suppress(ConflictError):
+            engine.jobs.halt_step(StepRef(job_id, step), state.steps.get(step), now)
     engine.jobs.after_done(job_id, AfterAction.STOP_STEPS)
-    ended = replace(ended, after=frozenset({AfterAction.ARCHIVE_LOG}))
-    advance.after_end(engine, JobState(ended, state.steps))
+    left = replace(ended, after=frozenset({AfterAction.ARCHIVE_LOG}))
+    ending.after_end(engine, Agenda(), plan, JobState(left, state.steps))
     return ended
 
 
@@ -278,12 +294,14 @@ def _retry_in_place(engine, hold, outcome):
     try:
         steps.complete(engine, hold, outcome)
     except ConflictError:
-        record = engine.jobs.load(hold.ref.job_id).steps[hold.ref.step]
+        found = engine.jobs.load_steps(hold.ref.job_id, (hold.ref.step,)).steps
+        record = found[hold.ref.step]
         newer = replace(hold, attempt=record.attempt, lease=record.lease or "")
         steps.complete(engine, newer, outcome)
 
 
-def _use(**changed):
+def use(**changed):
+    """Return what makes the use cases, some of them others."""
     return lambda: replace(UseCases(), **changed)
 
 
@@ -300,24 +318,25 @@ MUTANTS = (
     Mutant("unconditional completion", Build(jobs=_NoFence)),
     Mutant("no attempt check at the claim", Build(jobs=_NoAttemptCheck)),
     Mutant("claim takes what another holds", Build(jobs=_StealingClaim)),
+    Mutant("hand back without a fence", Build(jobs=_NoHandBackFence)),
     Mutant("nonces are not unique", Build(ids=_SameNonce)),
     Mutant("no sweep of sessions", Build(registry=_SilentForever)),
-    Mutant("no sweep", Build(use_cases=_use(sweep=_no_sweep))),
-    Mutant("no dispatch in the sweep", Build(use_cases=_use(sweep=_sweep_without_dispatch))),
-    Mutant("message deleted before the claim", Build(use_cases=_use(take=_delete_before_claim))),
+    Mutant("no sweep", Build(use_cases=use(sweep=_no_sweep))),
+    Mutant("no dispatch in the sweep", Build(use_cases=use(sweep=_sweep_without_dispatch))),
+    Mutant("message deleted before the claim", Build(use_cases=use(take=_delete_before_claim))),
     Mutant("stale load", Build(jobs=_StaleLoad)),
-    Mutant("dispatch before the write", Build(use_cases=_use(complete=_dispatch_before_write))),
-    Mutant("end before the output", Build(use_cases=_use(complete=_complete_before_output))),
+    Mutant("dispatch before the write", Build(use_cases=use(complete=_dispatch_before_write))),
+    Mutant("end before the output", Build(use_cases=use(complete=_complete_before_output))),
     Mutant(
         "counters instead of deriving",
-        Build(use_cases=lambda: replace(UseCases(), complete=_Counting())),
+        Build(use_cases=lambda: _with_counters(_Counting())),
     ),
     Mutant("after-actions forgotten", Build(jobs=_NoDueAfterEnd)),
     Mutant("unconditional end of the job", Build(jobs=_UnconditionalFinish)),
     Mutant("create overwrites", Build(jobs=_CreateOverwrites)),
     Mutant("cancel halts nothing", Build(jobs=_NoHalt)),
     Mutant("due forgotten", Build(jobs=_PostponeForever)),
-    Mutant("cancel reads first", Build(use_cases=_use(cancel=_cancel_reads_before_writing))),
-    Mutant("claim looks first", Build(use_cases=_use(take=_claim_without_looking))),
-    Mutant("stale report under a new lease", Build(use_cases=_use(complete=_retry_in_place))),
+    Mutant("cancel reads first", Build(use_cases=use(cancel=_cancel_reads_before_writing))),
+    Mutant("claim looks first", Build(use_cases=use(take=_claim_without_looking))),
+    Mutant("stale report under a new lease", Build(use_cases=use(complete=_retry_in_place))),
 )

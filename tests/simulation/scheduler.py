@@ -7,13 +7,25 @@ seeded generator, and moves the clock only when nobody can.
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from heapq import heappop, heappush
 
 from greenlet import getcurrent, greenlet
 
+# Where virtual time begins.
+EPOCH = datetime(2026, 11, 21, 8, tzinfo=UTC)
+
+
+# More than this at one instant is no work, but a loop without an end.
+MOST_STEPS = 50_000
+
 
 class KilledError(BaseException):
     """The actor's process died. Not an `Exception`: no code under test may survive it."""
+
+
+class StuckError(AssertionError):
+    """Time stands still: somebody does the same for ever."""
 
 
 class Process:
@@ -67,15 +79,9 @@ class Scheduler:
         self._hub = getcurrent()
         for actor in self._alive.values():
             actor.greenlet.parent = self._hub
-        runnable, timers, random = self._runnable, self._timers, self._random
+        timers = self._timers
         while True:
-            while runnable:
-                index = int(random() * len(runnable))
-                actor = runnable[index]
-                last = runnable.pop()
-                if actor is not last:
-                    runnable[index] = last
-                self._resume(actor)
+            self._play_instant()
             if stop():
                 return
             if not timers or timers[0][0] > until_s:
@@ -84,6 +90,19 @@ class Scheduler:
             self.now = timers[0][0]
             while timers and timers[0][0] <= self.now:
                 heappop(timers)[2]()
+
+    def _play_instant(self):
+        runnable, random = self._runnable, self._random
+        most = self.steps + MOST_STEPS
+        while runnable:
+            if self.steps > most:
+                raise StuckError("somebody does the same for ever")
+            index = int(random() * len(runnable))
+            actor = runnable[index]
+            last = runnable.pop()
+            if actor is not last:
+                runnable[index] = last
+            self._resume(actor)
 
     def at(self, instant, function):
         self._count += 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants_more import MORE_MUTANTS
 from tests.simulation.run import simulate
 
 SEEDS = 1000
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *MORE_MUTANTS], ids=lambda mutant: mutant.name)
 def test_the_simulator_finds(mutant):
     for seed in range(SEEDS):
         result = simulate(seed, mutant.build)

@@ -1,30 +1,49 @@
-"""One simulated installation: stores, queue, definitions and the faults between them."""
+"""One simulated installation: stores, queues, definitions and the faults between them."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import Random
 
-from chalicelib.domain.errors import StroemError, TemplateError, UnavailableError
-from chalicelib.domain.job import JobState
+from chalicelib.auth.links import NoLinks
+from chalicelib.domain.errors import StroemError, UnavailableError
 from chalicelib.domain.plan import flow_of
+from chalicelib.domain.template import Renderer
 from chalicelib.domain.workspace import WorkspaceRecord
-from chalicelib.engine import advance, job_logs, jobs, recovery, steps, workers
+from chalicelib.engine import (
+    advance,
+    answers,
+    chaining,
+    job_logs,
+    jobs,
+    pausing,
+    recovery,
+    reruns,
+    steps,
+    workers,
+)
 from chalicelib.engine.engine import Engine, Limits
 from chalicelib.store.memory import MemoryBlobs, MemoryLogs, MemoryRegistry
 from chalicelib.store.memory_jobs import MemoryJobs
+from tests.simulation.cases import Case, Parts
 from tests.simulation.checker import Checker
-from tests.simulation.faults import Faults, FaultyPort
-from tests.simulation.flows import BROKEN_SCRIPT, a_definition
+from tests.simulation.faults import KINDS, Faults, FaultyPort
+from tests.simulation.flows import a_definition, draw_features
+from tests.simulation.lagging import Materialized, StaleIndex, TornReads
 from tests.simulation.queue import SimQueue
-from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.scheduler import EPOCH, Process, Scheduler
 from tests.simulation.trace import Trace
+from tests.simulation.watching import WatchedSlots, Watching
 
-EPOCH = datetime(2026, 11, 21, 8, tzinfo=UTC)
 WORKSPACE = "ws"
 REVISION = "r1"
 HTTP_TIMEOUT_S = 29.0
+CALM = 0.12
+RATES = (0.0, 0.004, 0.02, 0.06, 0.15)
+# Parsed templates are kept for all seeds.
+RENDERER = Renderer()
 
 
 @dataclass
@@ -33,11 +52,16 @@ class UseCases:
 
     create: object = jobs.create
     cancel: object = advance.cancel
+    pause: object = pausing.pause
+    resume: object = pausing.resume
+    rerun: object = reruns.rerun
+    answer: object = answers.answer
     register: object = workers.register
     heartbeat: object = workers.heartbeat
     take: object = workers.take
     sign_off: object = workers.sign_off
     complete: object = steps.complete
+    complete_and_claim: object = chaining.complete_and_claim
     append: object = job_logs.append_lines
     sweep: object = recovery.sweep
 
@@ -47,10 +71,24 @@ class Build:
     """What a world is made of; a mutant replaces a part."""
 
     jobs: type = MemoryJobs
+    slots: type = WatchedSlots
     registry: type = MemoryRegistry
     blobs: type = MemoryBlobs
     ids: type | None = None
     use_cases: object = UseCases
+    functions: tuple = ()
+
+    @contextmanager
+    def in_place(self):
+        """Have each `(module, name, function)` of `functions` stand where it says, for a while."""
+        kept = [(module, name, getattr(module, name)) for module, name, _ in self.functions]
+        try:
+            for module, name, function in self.functions:
+                setattr(module, name, function)
+            yield
+        finally:
+            for module, name, function in kept:
+                setattr(module, name, function)
 
 
 class SimClock:
@@ -86,125 +124,103 @@ class SimDefinitions:
         return self._definition
 
 
-class PlainRenderer:
-    """Flows here have no templates."""
-
-    def render(self, template, context):
-        if template == BROKEN_SCRIPT:
-            raise TemplateError("'broken' is not there")
-        return template
-
-    def render_value(self, value, context):
-        return value
-
-    def render_input(self, value, context):
-        return value
-
-
-class Watching:
-    """Mixed into a job store: the checker sees every write that is accepted."""
-
-    checker = None
-
-    def ids(self):
-        return list(self._jobs)
-
-    def state(self, job_id):
-        """Return what a reader sees at this instant."""
-        return MemoryJobs.load(self, job_id)
-
-    def create(self, job):
-        stands = super().create(job)
-        if stands is job:
-            self.checker.observe(self.state(job.job_id))
-        return stands
-
-    def claim_step(self, claim):
-        return self._step(claim.ref, claim.lease, super().claim_step, claim)
-
-    def end_step(self, end):
-        return self._step(end.ref, end.lease, super().end_step, end)
-
-    def retry_step(self, retry):
-        return self._step(retry.ref, retry.lease, super().retry_step, retry)
-
-    def halt_step(self, ref, seen, at):
-        return self._step(ref, None, super().halt_step, ref, seen, at)
-
-    def start(self, job_id, at):
-        return self._job(job_id, super().start, job_id, at)
-
-    def finish(self, job_id, status, at, nonce, after):
-        return self._job(job_id, super().finish, job_id, status, at, nonce, after)
-
-    def _step(self, ref, lease, write, *wish):
-        before = self._record(ref)
-        result = write(*wish)
-        after = self._record(ref)
-        if after is not before:
-            state = self.state(ref.job_id)
-            self.checker.step_written(state.job, lease, before, after)
-            self.checker.observe(state)
-        return result
-
-    def _job(self, job_id, write, *args):
-        before = self._jobs.get(job_id)
-        result = write(*args)
-        after = self._jobs.get(job_id)
-        if after is not before:
-            self.checker.job_written(before, after)
-            self.checker.observe(self.state(job_id))
-        return result
-
-
 class World:
-    """Everything that one seed makes, but for its actors."""
+    """Everything that one case makes, but for its actors.
 
-    def __init__(self, seed, build=None, *, keep_trace=False):
-        build = build or Build()
-        self.seed = seed
-        self.rng = Random(seed)  # noqa: S311 - reproducible on purpose
-        random = self.random = self.rng.random
+    What the seed draws comes from three generators: the workspace, the cast, and the order of
+    events; so that a part may be taken away and the others stay as they are.
+    """
+
+    def __init__(self, case, build=None, *, keep_trace=False):
+        self.build = build = build or Build()
+        self.case = case if isinstance(case, Case) else Case(case)
+        self.parts = Parts(self.case)
+        seed = self.case.seed
+        self.cast = Random(4 * seed + 1).random  # noqa: S311 - reproducible on purpose
+        self.rng = Random(4 * seed + 2 + (self.case.salt << 64))  # noqa: S311 - as above
+        self.random = self.rng.random
         self.scheduler = Scheduler(self.rng)
         self.trace = Trace(keep=keep_trace)
         self.trace.scheduler = self.scheduler
-        rate = (0.0, 0.004, 0.02, 0.06, 0.15)[int(random() * 4.3)]
-        self.faults = Faults(self.rng, rate, slow=0.03 * random() if random() < 0.6 else 0.0)
-        self.definition = a_definition(self.rng, tasks=1 + int(random() * 2))
-        self._flows = {key: flow_of(task) for key, task in self.definition.tasks.items()}
-        self.checker = Checker(lambda job: self._flows[job.task])
-        self.jobs = type("Watched", (Watching, build.jobs), {"checker": self.checker})()
-        self.registry = build.registry()
-        self.logs = MemoryLogs()
-        self.blobs = build.blobs()
-        bad = random() < 0.5
-        self.queue = SimQueue(
-            self.scheduler,
-            self.rng,
-            lambda m: self.checker.deleted(m, self.jobs.state(m.ref.job_id).steps.get(m.ref.step)),
-            copies=0.2 if bad else 0.0,
-            late=0.2 if bad else 0.0,
-            lost=0.03 if bad and random() < 0.3 else 0.0,
-        )
-        self.timeout_s = 200 if random() < 0.1 else None
-        self.freezes = 0.1 if random() < 0.3 else 0.0
+        self._draw_workspace(Random(4 * seed).random)  # noqa: S311 - as above
+        self._draw_figures(self.cast)
         self.working = {}  # in the order in which they began, as a set is in none
         self._ambush = None
         self._place = None
         self.use = build.use_cases()
+        self._make_stores(build)
         self.engine = self._engine(build)
         self.registry.put_workspace(WorkspaceRecord(name=WORKSPACE, revision=REVISION), None)
-        self.faulty = True
-        self.long = random() < 0.05
-        self.torn = 0.1 if random() < 0.3 else 0.0
-        self.skew = 2.0 if random() < 0.5 else 0.0
         self._calls = 0
+
+    def has(self, part):
+        return self.parts.has(part)
+
+    def _draw_workspace(self, random):
+        self.features = draw_features(random)
+        self.drawn = a_definition(random, self.features)
+        self.definition = self.parts.cut(self.drawn)
+        self._flows = {
+            key: flow_of(task, self.definition.actions)
+            for key, task in self.definition.tasks.items()
+        }
+
+    def _draw_figures(self, random):
+        has = self.has
+        rate = RATES[int(random() * 4.3)]
+        slow = 0.03 * random() if random() < 0.6 else 0.0
+        # Nothing goes wrong in such a run: then nothing may wait for the sweep.
+        calm = random() < CALM
+        rate, slow = (0.0, 0.0) if calm else (rate, slow)
+        self.is_calm = calm
+        kinds = tuple(kind if has(f"fault {kind}") else None for kind in KINDS)
+        slow = slow if has("slow calls") else 0.0
+        self.faults = Faults(self.rng, rate, slow, kinds)
+        bad, losing = random() < 0.5 and not calm, random() < 0.3
+        self.copies = 0.2 if bad and has("copies") else 0.0
+        self.late = 0.2 if bad and has("late messages") else 0.0
+        self.lost = 0.03 if bad and losing and has("lost messages") else 0.0
+        timeouts, freezes = random() < 0.1, random() < 0.3
+        self.timeout_s = 200 if timeouts and has("default timeout") else None
+        self.freezes = 0.1 if freezes and not calm and has("freezes") else 0.0
+        long, torn, skew = random() < 0.05, random() < 0.3, random() < 0.5
+        self.long = long and has("long runs")
+        self.torn = 0.1 if torn and has("torn reads") else 0.0
+        self.skew = 2.0 if skew and has("skew") else 0.0
+        quota = 1 + int(random() * 3) if random() < 0.3 else None
+        is_limited = "limits" in self.features and has("quota of the workspace")
+        self.quota = quota if is_limited else None
+        # All clients at the same instant.
+        self.rush = random() < 0.2
+        self.is_stale = has("stale index")
+        self.faulty = True
+
+    def _make_stores(self, build):
+        self.checker = Checker(self.definition, self._flows)
+        watched = {"checker": self.checker, "scheduler": self.scheduler}
+        self.jobs = type("Watched", (Watching, build.jobs), watched)()
+        self.checker.jobs = self.jobs
+        self.checker.is_calm = self.is_calm and not self.features & {"pausing", "limits"}
+        self.registry = build.registry()
+        self.slots = build.slots()
+        self.slots.checker = self.checker
+        self.logs = MemoryLogs()
+        self.blobs = build.blobs()
+        self.queue = SimQueue(
+            self.scheduler,
+            self.rng,
+            self.checker,
+            copies=self.copies,
+            late=self.late,
+            lost=self.lost,
+        )
 
     def _engine(self, build):
         ports = {
             name: FaultyPort(name, target, self)
             for name, target in (
                 ("jobs", StaleIndex(self.jobs, self)),
+                ("slots", self.slots),
                 ("registry", self.registry),
                 ("logs", self.logs),
                 ("blobs", self.blobs),
@@ -218,8 +234,13 @@ class World:
             clock=SimClock(self.scheduler),
             ids=(build.ids or SimIds)(self.rng),
             definitions=SimDefinitions(self.definition),
-            renderer=PlainRenderer(),
-            limits=Limits(default_step_timeout_s=self.timeout_s),
+            renderer=RENDERER,
+            links=NoLinks(),
+            limits=Limits(
+                default_step_timeout_s=self.timeout_s,
+                unclaimed_s=120,
+                workspace_jobs=self.quota,
+            ),
         )
 
     def process(self, name):
@@ -262,7 +283,7 @@ class World:
                 scheduler.wake(caller, turn)
 
         self._calls += 1
-        scheduler.spawn(self.process(f"lambda{self._calls}"), name, invocation)
+        scheduler.spawn(self.process(f"call{self._calls}"), name, invocation)
         scheduler.at(scheduler.now + HTTP_TIMEOUT_S, lambda: scheduler.wake(caller, turn))
         scheduler.wait()
         if not answer or (self.faults.rate and self.random() < self.faults.rate / 4):
@@ -271,57 +292,3 @@ class World:
         if error is not None:
             raise error
         return result
-
-
-class StaleIndex:
-    """The job store, with an index that lags behind: it forgets and remembers too long."""
-
-    def __init__(self, target, world):
-        self._target = target
-        self._world = world
-
-    def __getattr__(self, name):
-        return getattr(self._target, name)
-
-    def due(self, now, limit):
-        world = self._world
-        found = self._target.due(now, limit)
-        if world.faulty and world.random() < 0.3:
-            found = [job_id for job_id in found if world.random() < 0.7]
-            found += [job_id for job_id in self._target.ids() if world.random() < 0.2]
-        return found
-
-
-class Materialized:
-    """The object store; a stream is read to its end first, as a client that repeats parts does."""
-
-    def __init__(self, target):
-        self._target = target
-
-    def __getattr__(self, name):
-        return getattr(self._target, name)
-
-    def put_stream(self, key, parts):
-        return self._target.put_stream(key, list(parts))
-
-
-class TornReads:
-    """The job store, where a query is no snapshot: META is read first, the steps a while later."""
-
-    def __init__(self, target, world):
-        self._target = target
-        self._world = world
-
-    def __getattr__(self, name):
-        return getattr(self._target, name)
-
-    def load(self, job_id):
-        world = self._world
-        if not world.torn or world.random() >= world.torn:
-            return self._target.load(job_id)
-        meta = self._target.load(job_id)
-        world.scheduler.sleep(0.01 + world.random())
-        early = dict(meta.steps)
-        late = world.jobs.state(job_id).steps
-        picked = {key: late[key] for key in late if key not in early or world.random() < 0.7}
-        return JobState(meta.job, {**early, **picked})

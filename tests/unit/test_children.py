@@ -446,3 +446,19 @@ def test_a_sub_job_needs_no_place_under_a_limit_that_its_job_holds():
     assert child_of(house, job_id).slots == ()
     work(house, lambda a: {"output": {"rooms": 1}})
     assert house.status(job_id) == "completed"
+
+
+def test_a_sub_job_that_was_kept_from_being_made_has_ended_steps_and_a_log():
+    house = a_house(
+        "actions: { act: { type: script, script: 'true' }, low: { type: task, task: low } }\n"
+        "tasks: { top: { flow: { s: { action: low } } }, low: { flow: { x: { action: act } } } }",
+        ports={"jobs": (jobs := FailingJobs())},
+    )
+    jobs.breaks = {"create": 1}
+    job_id = house.job()
+    advance.cancel(house.engine, job_id)
+    child = child_of(house, job_id, "s")
+    assert (child.status, child.due, child.after) == ("cancelled", None, frozenset())
+    assert house.shown(child.job_id) == {"x": "cancelled"}
+    assert "was cancelled before" in server_lines(house, child.job_id)[-1]
+    assert house.shown(job_id) == {"s": "cancelled"}

@@ -3,7 +3,8 @@
 import pytest
 
 from chalicelib.domain.workflow import Retry
-from chalicelib.engine import advance, recovery
+from chalicelib.engine import advance, recovery, steps
+from chalicelib.engine.moves import Message
 from chalicelib.store.memory_jobs import MemoryJobs
 from tests.fakes.house import House
 
@@ -268,3 +269,46 @@ def test_an_instance_whose_worker_is_lost_fails_and_the_others_go_on():
     [record] = house.engine.jobs.load_instances(job_id, "a", 0, 0).values()
     assert record.error.startswith("Worker lost")
     assert house.status(job_id) == "completed"
+
+
+def test_a_cancelled_loop_keeps_what_was_sent_and_never_claimed_from_beginning():
+    house = House("a", a=a_loop([1, 2, 3]))
+    job_id = house.job()
+    house.end(house.take())
+    advance.cancel(house.engine, job_id)
+    found = house.engine.jobs.load_instances(job_id, "a", 0, 2)
+    assert [found[index].status for index in range(3)] == ["completed", "cancelled", "cancelled"]
+    # Their messages may come when nobody looks at the job any more.
+    assert house.engine.jobs.get(job_id).due is None
+    assert house.take() is None
+    assert house.engine.jobs.load_instances(job_id, "a", 0, 2) == found
+
+
+class ClaimedMeanwhile(MemoryJobs):
+    """A store in which an instance is claimed just before it is halted."""
+
+    claim = None
+
+    def halt_step(self, ref, seen, at):
+        if self.claim is not None and ref.step == "a[0]":
+            claim, self.claim = self.claim, None
+            claim(ref)
+        super().halt_step(ref, seen, at)
+
+
+def test_a_loop_whose_instance_was_claimed_while_it_was_cancelled_ends_with_that_instance():
+    jobs = ClaimedMeanwhile()
+    house = House("a", a=a_loop([1, 2]), ports={"jobs": jobs})
+    job_id = house.job()
+    held = []
+    jobs.claim = lambda ref: held.append(steps.take_lease(house.engine, a_message(ref), "s", "w"))
+    advance.cancel(house.engine, job_id)
+    assert jobs.load_instances(job_id, "a", 0, 1)[0].halted
+    assert house.record(job_id, "a").status == "running"
+    assert steps.begin_claimed(house.engine, held[0]) is None
+    assert house.shown(job_id) == {"a": "cancelled"}
+    assert house.engine.jobs.get(job_id).due is None
+
+
+def a_message(ref):
+    return Message(ref, 1)

@@ -1,5 +1,6 @@
 """The sweep: whatever was left behind is found and set going again, or ended with a reason."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -307,3 +308,15 @@ def test_every_status_that_is_not_terminal_has_a_case_above():
     open_steps = {status for status in StepStatus if not status.is_terminal}
     open_jobs = {status for status in JobStatus if not status.is_terminal}
     assert left == (open_steps - NOT_WRITTEN) | open_jobs
+
+
+def test_a_worker_that_hangs_past_its_jobs_deadline_loses_the_step():
+    house = House("a", definition=a_definition(replace(a_task("a"), timeout_s=60)))
+    job_id = house.job()
+    hanging = house.take()
+    for _ in range(12):
+        house.clock.tick(30)
+        house.beat(hanging)
+        recovery.sweep(house.engine)
+    assert house.shown(job_id) == {"a": "cancelled"}
+    assert house.engine.jobs.get(job_id).due is None

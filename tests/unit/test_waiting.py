@@ -21,6 +21,7 @@ actions:
 tasks:
   ship: { concurrency: 1, flow: { a: { action: act }, b: { action: far, depends_on: [a] } } }
   far: { flow: { b: { action: far } } }
+  perhaps: { flow: { b: { action: far, when: "true" } } }
   each: { flow: { b: { action: far, for_each: [1, 2, 3] } } }
 """
 NEEDS = "it needs script+gpu; live workers: w (script)"
@@ -151,6 +152,14 @@ def test_instances_of_a_loop_fail_too():
     pass_time(house, 13, house.session)
     assert house.record(job_id, "b").error == "for_each loop failed: instances [0, 2]"
     assert house.status(job_id) == "failed"
+
+
+def test_a_step_whose_condition_let_it_run_fails_too():
+    house = house_of()
+    job_id = house.job(task="perhaps")
+    assert house.record(job_id, "b").status == "ready"
+    pass_time(house, 13, house.session)
+    assert house.shown(job_id) == {"b": "failed"}
 
 
 @pytest.mark.parametrize("given", [{"unclaimed_s": None}, {"scaling_pools": {"script-gpu"}}])
