@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from chalicelib import wiring
 from chalicelib.api import problems
 from chalicelib.api.bodies import MAX_BODY_BYTES, check_size, read_body, read_query
+from chalicelib.domain.callers import ANYBODY, Caller, Permission
 from chalicelib.domain.errors import InvalidError, StroemError, UnauthenticatedError
 from chalicelib.engine.engine import Engine
 from chalicelib.settings import access
@@ -42,7 +43,8 @@ class Operation:
     """What the route table knows of a route; the OpenAPI document is made of these.
 
     `errors` are the statuses beside 400 and 503, which every route may answer with. `media` is the
-    type of an answer that is no JSON, `form` that of a body that is none.
+    type of an answer that is no JSON, `form` that of a body that is none. `needs` is a permission
+    without which the route refuses its caller; `public` routes ask nobody who they are.
     """
 
     summary: str
@@ -53,6 +55,8 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
     by_worker: bool = False
+    public: bool = False
+    needs: Permission | None = None
     media: str = "application/gzip"
     form: str | None = None
     max_body_bytes: int = MAX_BODY_BYTES
@@ -65,6 +69,7 @@ class Call:
     operation: Operation
     request: Request
     request_id: str
+    caller: Caller = ANYBODY
 
     @property
     def engine(self) -> Engine:
