@@ -51,7 +51,7 @@ def _flows(draw, kinds, most):
             rule |= draw(st.sampled_from(limits))
         if _is_drawn(draw, 4):
             rule["when"] = draw(st.sampled_from(_conditions(needs, "for_each" in rule)))
-        if _is_drawn(draw, 3):
+        if _is_drawn(draw, 2 if rule["action"].startswith("call") else 3):
             rule["retry"] = draw(RETRIES)
         if _is_drawn(draw, 5):
             rule["timeout"] = draw(st.sampled_from([60, 300]))

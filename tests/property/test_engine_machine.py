@@ -37,11 +37,12 @@ from tests.property.machine_flows import workspaces
 from tests.property.reference_model import Model, is_over
 
 NIGHTLY = os.environ.get("STROEM_HYPOTHESIS") == "nightly"
-EXAMPLES, STEPS = (5_000, 100) if NIGHTLY else (200, 40)
+EXAMPLES, STEPS = (5_000, 100) if NIGHTLY else (400, 50)
 PARTS = 2
 MOST_JOBS = 12
 WELL = {"go": True, "items": [1, 2]}
 OUTPUTS = st.sampled_from([WELL, WELL, WELL, {"go": False, "items": []}, None])
+ENDINGS = st.sampled_from(["completed"] * 3 + ["failed"])
 REPORTS = st.sampled_from(["completed"] * 4 + ["failed"] * 2 + ["failed with output", "cancelled"])
 
 
@@ -170,16 +171,16 @@ class EngineMachine(RuleBasedStateMachine):
         self._compare()
 
     @precondition(lambda self: self.bag.visible())
-    @rule(data=st.data(), count=st.integers(1, 8), output=OUTPUTS)
-    def work(self, data, count, output):
-        """One worker takes what comes and does it well."""
+    @rule(data=st.data(), count=st.integers(1, 8), how=ENDINGS, output=OUTPUTS)
+    def work(self, data, count, how, output):
+        """One worker takes what comes, and does it well or badly."""
         session = data.draw(st.sampled_from(list(self.running)))
         for number in self.bag.visible()[:count]:
             self._take(number, session)
             self._compare()
             for held in list(self.running[session]):
                 self._let_go(session, held)
-                self._report(session, held, "completed", output)
+                self._report(session, held, how, output)
                 self._compare()
 
     @precondition(lambda self: self.bag.sent)
