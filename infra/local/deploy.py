@@ -29,10 +29,13 @@ def deploy(session: Any, folder: Path, key: str) -> dict[str, str]:  # noqa: ANN
     with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=ARTIFACTS)
     s3.upload_file(str(folder / "deployment.zip"), ARTIFACTS, f"{key}.zip")
+    template = json.dumps(for_emulator(folder / "sam.json", key)).encode()
+    s3.put_object(Bucket=ARTIFACTS, Key=f"{key}.json", Body=template)
     cloudformation = session.client("cloudformation")
     request = {
         "StackName": STACK,
-        "TemplateBody": json.dumps(for_emulator(folder / "sam.json", key)),
+        # Within a request a template may have 51,200 bytes only; in a bucket, 1 MB.
+        "TemplateURL": f"{s3.meta.endpoint_url}/{ARTIFACTS}/{key}.json",
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     }
     if _status(cloudformation) is None:
