@@ -23,7 +23,9 @@ from chalicelib import wiring
 from chalicelib.domain.errors import StroemError, UnavailableError
 from chalicelib.engine.workers import Hello
 from chalicelib.runner.isolation import hide_from_steps, isolation_in_force, step_user
-from chalicelib.runner.spec import Host, StepUser
+from chalicelib.runner.nursed import Nursery
+from chalicelib.runner.spawn import StepUser
+from chalicelib.runner.spec import Host
 from chalicelib.runner.working_copy import WorkingCopies
 from chalicelib.settings import VERSION
 from chalicelib.workspaces.tarball import extract_into
@@ -65,7 +67,12 @@ def build(settings: WorkerSettings, control: Control) -> Worker:
     # Workers beside each other on a machine should not share the users of their steps.
     first_user = os.getpid() * MAX_SLOTS
     user_of = partial(_user_of, first_user)
-    host = Host(environ=os.environ, cache_dir=settings.cache_dir, clock=wiring.SystemClock())
+    host = Host(
+        environ=os.environ,
+        cache_dir=settings.cache_dir,
+        clock=wiring.SystemClock(),
+        starter=Nursery(),
+    )
     kit = Kit(
         control=control,
         copies=WorkingCopies(settings.cache_dir, extract_into),

@@ -26,7 +26,8 @@ from chalicelib.engine.steps import Assignment, Hold, Outcome
 from chalicelib.runner.assigned import spec_of
 from chalicelib.runner.environment import step_dirs
 from chalicelib.runner.run import run_step
-from chalicelib.runner.spec import GRACE_S, Cancel, Host, StepResult, StepUser
+from chalicelib.runner.spawn import StepUser
+from chalicelib.runner.spec import GRACE_S, Cancel, Host, StepResult
 from chalicelib.runner.working_copy import Tree, WorkingCopies
 from workers.control import Control
 from workers.ending import Ending, delays

@@ -14,15 +14,15 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chalicelib.domain.errors import InvalidError, UnavailableError
 from chalicelib.runner.environment import give_tree, remove_tree
 from chalicelib.runner.lines import LineSplitter, Tail
 from chalicelib.runner.process import Exit, Limits, StopReason, run_process
-from chalicelib.runner.spawn import Command
-from chalicelib.runner.spec import StepUser, StreamName
+from chalicelib.runner.spawn import Command, StepUser
+from chalicelib.runner.spec import StreamName
 
 _COMPLETE = ".complete"
 _LOCK_POLL_S = 0.1
@@ -132,8 +132,7 @@ class Dependencies:
             for piece in splitter.feed(data):
                 tail.add(piece)
 
-        like = self._how.template
-        command = Command(argv=argv, cwd=folder, env=like.env, marker=like.marker, user=like.user)
+        command = replace(self._how.template, argv=argv, cwd=folder)
         ended = run_process(command, self._how.limits, on_data)
         for piece in splitter.finish():
             tail.add(piece)

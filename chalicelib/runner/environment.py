@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chalicelib.runner.spec import Host, StepSpec, StepUser
+from chalicelib.runner.spawn import StepUser
+from chalicelib.runner.spec import Host, StepSpec
 
 _INHERITED = frozenset({"LANG", "LANGUAGE", "TZ"})
 _FOLDERS = {

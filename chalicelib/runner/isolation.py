@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from chalicelib.runner.spec import StepUser
+from chalicelib.runner.spawn import StepUser
 
 # Above every user that a distribution makes; systemd sets this range aside for such use.
 _FIRST_UID = 61_184

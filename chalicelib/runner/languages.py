@@ -19,7 +19,8 @@ from typing import Protocol
 from chalicelib.domain.errors import InvalidError, UnavailableError
 from chalicelib.domain.workflow import Language
 from chalicelib.runner.isolation import find_program
-from chalicelib.runner.spec import StepSpec, StepUser
+from chalicelib.runner.spawn import StepUser
+from chalicelib.runner.spec import StepSpec
 
 # Linux refuses a single argument of 128 KB and more.
 _MAX_INLINE_BYTES = 100_000

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from chalicelib.runner.processes import StepProcesses, living
-from chalicelib.runner.spawn import Command, spawn
+from chalicelib.runner.spawn import Child, Command
 from chalicelib.runner.spec import DRAIN_S, GRACE_S, Cancel, StreamName
 
 _READ_BYTES = 64 * 1024
@@ -66,21 +66,21 @@ def run_process(command: Command, limits: Limits, on_data: OnData) -> Exit:
     if limits.cancel.is_set():
         return Exit(None, StopReason.CANCELLED)
     older = living()
-    popen = spawn(command)
-    processes = StepProcesses(popen.pid, command.marker, older)
+    child = command.starter.start(command)
+    processes = StepProcesses(child.pid, command.marker, older)
     try:
-        stopped = _Watch(popen, processes, limits, on_data).until_end()
+        stopped = _Watch(child, processes, limits, on_data).until_end()
     except BaseException:
         processes.kill_all()
         raise
     finally:
         # Reaped last: until then nobody else can get the number of its process group.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            popen.wait(_REAP_S)
-        for pipe in (popen.stdout, popen.stderr):
+            child.wait(_REAP_S)
+        for pipe in (child.stdout, child.stderr):
             if pipe is not None:
                 pipe.close()
-    return Exit(popen.returncode, stopped)
+    return Exit(child.returncode, stopped)
 
 
 class _Watch:
@@ -88,12 +88,12 @@ class _Watch:
 
     def __init__(
         self,
-        popen: subprocess.Popen[bytes],
+        child: Child,
         processes: StepProcesses,
         limits: Limits,
         on_data: OnData,
     ) -> None:
-        self._popen = popen
+        self._child = child
         self._processes = processes
         self._limits = limits
         self._on_data = on_data
@@ -119,7 +119,7 @@ class _Watch:
         wake_in, wake_out = os.pipe()
         os.set_blocking(wake_out, False)
         try:
-            self._pidfd = _open_pidfd(self._popen.pid)
+            self._pidfd = _open_pidfd(self._child.pid)
             self._register(wake_in)
             with self._limits.cancel.waking(lambda: _wake(wake_out)):
                 yield
@@ -133,9 +133,9 @@ class _Watch:
         self._selector.register(wake_in, selectors.EVENT_READ)
         if self._pidfd is not None:
             self._selector.register(self._pidfd, selectors.EVENT_READ)
-        if self._popen.stdout is not None and self._popen.stderr is not None:
-            self._open[self._popen.stdout.fileno()] = "stdout"
-            self._open[self._popen.stderr.fileno()] = "stderr"
+        if self._child.stdout is not None and self._child.stderr is not None:
+            self._open[self._child.stdout.fileno()] = "stdout"
+            self._open[self._child.stderr.fileno()] = "stderr"
         for fd in self._open:
             os.set_blocking(fd, False)
             self._selector.register(fd, selectors.EVENT_READ)
@@ -187,7 +187,7 @@ class _Watch:
             self._processes.signal(signal.SIGTERM)
 
     def _is_over(self, now: float) -> bool:
-        if self._exited_at is None and self._pidfd is None and self._popen.poll() is not None:
+        if self._exited_at is None and self._pidfd is None and self._child.poll() is not None:
             self._exited_at = now
         if self._exited_at is None:
             return False

@@ -20,8 +20,8 @@ from chalicelib.runner.isolation import is_reachable, lost_programs
 from chalicelib.runner.languages import Place, invocation
 from chalicelib.runner.process import Exit, Limits, StopReason, run_process
 from chalicelib.runner.recorder import Recorder
-from chalicelib.runner.spawn import Command
-from chalicelib.runner.spec import Cancel, Host, LogSink, StepResult, StepSpec, StepUser
+from chalicelib.runner.spawn import Command, StepUser
+from chalicelib.runner.spec import Cancel, Host, LogSink, StepResult, StepSpec
 
 
 def run_step(
@@ -93,7 +93,14 @@ class _Attempt:
         """Return how the process ended, and the error if it was never started."""
         env = step_environment(self.spec, self.host, self.dirs)
         marker = f"{self.dirs.root}/"
-        command = Command(argv=(), cwd=self.workdir, env=env, marker=marker, user=self.user)
+        command = Command(
+            argv=(),
+            cwd=self.workdir,
+            env=env,
+            marker=marker,
+            user=self.user,
+            starter=self.host.starter,
+        )
         installer = self._installer(command, limits)
         place = Place(
             path=self.host.path,

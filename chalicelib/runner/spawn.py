@@ -6,17 +6,68 @@ open files, and exactly the environment and the user that it is given.
 
 from __future__ import annotations
 
-import errno
 import subprocess
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Protocol
 
-from chalicelib.runner.spec import StepUser
+from chalicelib.runner.nursery import start
 
-_BUSY_TRIES = 20
-_BUSY_S = 0.005
+
+@dataclass(frozen=True, slots=True)
+class StepUser:
+    """The unprivileged user that a step's processes run as."""
+
+    uid: int
+    gid: int
+
+
+class Child(Protocol):
+    """A process that was started; its number is its own until it was waited for."""
+
+    @property
+    def pid(self) -> int:
+        """Return its number, which is also that of its session."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """Return its output, to be read and closed."""
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """Return its error output, to be read and closed."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Return how it ended, negative for a signal; None before anybody asked."""
+
+    def poll(self) -> int | None:
+        """Return how it ended; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return how it ended, once it has. Raises subprocess.TimeoutExpired."""
+
+
+class Starter(Protocol):
+    """Starts commands for one worker; may be used from any thread."""
+
+    def start(self, command: Command) -> Child:
+        """Start the command; the caller owns its pipes and must wait for it.
+
+        Raises:
+            OSError: the program does not start.
+            ValueError: an argument or a variable holds a null character.
+        """
+
+
+class Forks:
+    """Starts commands as children of this process."""
+
+    def start(self, command: Command) -> Child:
+        ids = (command.user.uid, command.user.gid) if command.user else None
+        pipe = subprocess.PIPE
+        return start(command.argv, str(command.cwd), command.env, ids, (pipe, pipe))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,38 +79,4 @@ class Command:
     env: Mapping[str, str]
     marker: str
     user: StepUser | None = None
-
-
-def spawn(command: Command) -> subprocess.Popen[bytes]:
-    """Start the command; the caller owns its pipes and must wait for it.
-
-    Raises:
-        OSError: the program does not start.
-        ValueError: an argument or a variable holds a null character.
-    """
-    for last in (False,) * _BUSY_TRIES + (True,):
-        try:
-            return _popen(command)
-        except OSError as error:
-            # Another thread's child may for a moment still hold a freshly written script open.
-            if error.errno != errno.ETXTBSY or last:
-                raise
-        time.sleep(_BUSY_S)
-    raise AssertionError
-
-
-def _popen(command: Command) -> subprocess.Popen[bytes]:
-    user = command.user
-    return subprocess.Popen(
-        command.argv,
-        cwd=command.cwd,
-        env=command.env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        start_new_session=True,
-        user=user.uid if user else None,
-        group=user.gid if user else None,
-        extra_groups=[] if user else None,
-    )
+    starter: Starter = field(default_factory=Forks)

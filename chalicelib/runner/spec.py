@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 from chalicelib.domain.values import JsonValue
 from chalicelib.domain.workflow import Language
 from chalicelib.engine.ports import Clock
+from chalicelib.runner.spawn import Forks, Starter, StepUser
 
 StreamName = Literal["stdout", "stderr"]
 
@@ -82,14 +83,6 @@ class LogSink(Protocol):
         """Take one line without its line end, at most 64 KB of UTF-8. Must not block."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepUser:
-    """The unprivileged user that a step's processes run as."""
-
-    uid: int
-    gid: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """What the runner may use of this machine.
@@ -105,6 +98,7 @@ class Host:
     temp_dir: Path | None = None
     passed_env: tuple[str, ...] = ()
     user: StepUser | None = None
+    starter: Starter = field(default_factory=Forks)
     grace_s: float = GRACE_S
     drain_s: float = DRAIN_S
     max_log_bytes: int = MAX_LOG_BYTES

@@ -18,7 +18,7 @@ from chalicelib.runner.isolation import (
     lost_programs,
     step_user,
 )
-from chalicelib.runner.spec import StepUser
+from chalicelib.runner.spawn import StepUser
 from tests.fakes.runner import Bench
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -173,7 +173,7 @@ def test_a_worker_without_root_can_hide_its_environment_from_its_steps():
         (package / "runner" / "isolation.py").write_text(
             Path("chalicelib/runner/isolation.py").read_text()
         )
-        (package / "runner" / "spec.py").write_text("class StepUser: pass")
+        (package / "runner" / "spawn.py").write_text("class StepUser: pass")
         ran = subprocess.run(
             ["/usr/bin/python3", "-c", HIDDEN],
             cwd=folder,

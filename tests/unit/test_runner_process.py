@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.domain.workflow import Language
+from chalicelib.runner.nursed import Nursery
+from chalicelib.runner.spawn import Forks
 from tests.fakes.runner import NOON, Bench, CountingSink, eventually, is_alive
 
 # A daemon that leaves session and group, keeps stdout open and says its number.
@@ -25,8 +27,16 @@ STUBBORN = "trap '' TERM; echo started; while :; do sleep 60; done"
 
 
 @pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path, grace_s=0.3)
+def nursery():
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture(params=["forked", "nursed"])
+def bench(tmp_path, request):
+    starter = Forks() if request.param == "forked" else request.getfixturevalue("nursery")
+    return Bench(tmp_path, grace_s=0.3, starter=starter)
 
 
 def in_thread(bench, *args, **kwargs):
