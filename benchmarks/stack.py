@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,8 @@ def _tree(root: int) -> list[int]:
         pid = waiting.pop()
         pids.append(pid)
         for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            waiting.extend(int(child) for child in task.read_text().split())
+            with suppress(FileNotFoundError):  # a thread that has just ended
+                waiting.extend(int(child) for child in task.read_text().split())
     return pids
 
 

@@ -23,7 +23,7 @@ from chalicelib.domain.cost_sizes import (
 from chalicelib.domain.cost_steps import REQUEST, Tally, claims, decisions, ends, rounds
 from chalicelib.domain.lifecycle import JobStatus, SourceType
 from chalicelib.domain.prices import NOTHING, Use, gets, puts, queue, reads, writes
-from chalicelib.domain.worker import HEARTBEAT_S
+from chalicelib.domain.worker import HEARTBEAT_S, SESSION_KEPT
 
 BATCH = 10
 # How often a worker that runs something asks for orders; the workers' own figure.
@@ -147,11 +147,13 @@ def _worker_api(facts: Facts) -> Tally:
     if facts.mode is not Mode.HTTP:
         return 0, NOTHING
     claims, _ = _receive(facts)
-    reports = sum(one.ended is not None for one in facts.tries)
+    ended = [one.ended - one.began for one in facts.tries if one.ended is not None]
     chunks = len(facts.chunks)
-    # A claim reads the session, a chunk META and the step, a report all three.
-    count = claims + reports + chunks
-    return count, REQUEST * count + reads(claims + 3 * reports + 2 * chunks)
+    # A claim reads the session, a chunk META and the step. A report needs the session only, which
+    # is known for a while after the claim.
+    again = sum(took >= SESSION_KEPT for took in ended)
+    count = claims + len(ended) + chunks
+    return count, REQUEST * count + reads(claims + again + 2 * chunks)
 
 
 def _look(facts: Facts) -> Tally:

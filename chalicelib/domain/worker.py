@@ -14,6 +14,8 @@ from chalicelib.domain.values import StepRef
 
 HEARTBEAT_S = 20
 SILENT_AFTER = timedelta(seconds=60)
+# How old what a process knows of a session may be: only heartbeats change it.
+SESSION_KEPT = timedelta(seconds=10)
 
 
 class WorkerStatus(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from chalicelib.domain.errors import UnavailableError
 from chalicelib.domain.hooks import find_task
@@ -12,6 +13,7 @@ from chalicelib.domain.plan import Flow, flow_of
 from chalicelib.domain.pools import pool_of
 from chalicelib.domain.template import Renderer
 from chalicelib.domain.values import JsonValue
+from chalicelib.domain.worker import SESSION_KEPT, WorkerRecord
 from chalicelib.domain.workflow import Definition, Task
 from chalicelib.engine.payloads import load_payload
 from chalicelib.engine.ports import (
@@ -30,6 +32,7 @@ from chalicelib.engine.ports import (
 _KEPT_FLOWS = 256
 _KEPT_JOBS = 4096
 _KEPT_LOOPS = 8
+_KEPT_SESSIONS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,7 @@ class Engine:
     _runs: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     _items: dict[str, list[JsonValue]] = field(default_factory=dict)
     _opened: set[str] = field(default_factory=set)
+    _sessions: dict[str, tuple[datetime, WorkerRecord]] = field(default_factory=dict)
 
     def plan_of(self, job: Job) -> Plan:
         """Return what the job runs, kept for the next look: a revision never changes.
@@ -112,6 +116,22 @@ class Engine:
         """Return what a job runs if this process has seen it lately: that never changes."""
         key = self._runs.get(job_id)
         return self._plans.get(key) if key else None
+
+    def session(self, worker_id: str) -> WorkerRecord:
+        """Return what a worker said of itself, kept for a while: only its heartbeats change.
+
+        Raises:
+            NotFoundError: no such session.
+        """
+        now = self.clock.now()
+        kept = self._sessions.get(worker_id)
+        if kept is not None and now - kept[0] < SESSION_KEPT:
+            return kept[1]
+        record = self.registry.worker(worker_id)
+        if len(self._sessions) >= _KEPT_SESSIONS:
+            self._sessions.clear()
+        self._sessions[worker_id] = (now, record)
+        return record
 
     def knows_pool(self, pool: str) -> bool:
         """Say whether there is such a pool: of the installation, or opened since."""

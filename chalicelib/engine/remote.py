@@ -14,6 +14,7 @@ from chalicelib.domain.errors import FencedError, NotFoundError
 from chalicelib.domain.job import StepRecord
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.logs import LogLine
+from chalicelib.domain.loops import flow_key
 from chalicelib.domain.pools import priority_of
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.workflow import Priority
@@ -52,7 +53,7 @@ def next_assignment(
         NotFoundError: no such session.
         TemplateError: a step's templates failed; it is ended as failed already.
     """
-    worker = engine.registry.worker(session)
+    worker = engine.session(session)
     if pools:
         pools = [pool for pool in reach_of(worker).of(pools) if engine.knows_pool(pool)]
     else:
@@ -91,11 +92,13 @@ def hold_of(engine: Engine, ref: StepRef, shown: Shown) -> Hold:
 
     Raises:
         NotFoundError: no such job.
-        FencedError: the step never began, or it shows no lease and the step is not its to report.
+        FencedError: there is no such step, or it shows no lease and it is not its to report.
     """
     if shown.lease is None or shown.attempt is None:
         return held_by(engine, ref, shown)
-    if _record(engine, ref) is None:
+    plan = engine.known_plan(ref.job_id)
+    has_step = plan is not None and flow_key(ref.step) in plan.flow.steps
+    if not has_step and _record(engine, ref) is None:
         raise FencedError(f"step {ref.step!r} of job {ref.job_id} has not begun")
     return Hold(ref, shown.attempt, shown.lease)
 
@@ -164,7 +167,7 @@ def _record(engine: Engine, ref: StepRef) -> StepRecord | None:
 
 def _taker(engine: Engine, session: str) -> Taker | None:
     try:
-        worker = engine.registry.worker(session)
+        worker = engine.session(session)
     except NotFoundError:
         return None
     return Taker(session, worker.name, reach_of(worker))
