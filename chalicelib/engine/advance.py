@@ -95,9 +95,9 @@ def act(engine: Engine, agenda: Agenda, state: JobState, since: str | None = Non
         if commands and isinstance(commands[0], Finish):
             state = replace(state, job=ending.finish(engine, plan, state.job, commands[0].status))
             continue
-        expired = ending.expire(engine, plan, state.job)
-        if expired is not state.job:
-            state = replace(state, job=expired)
+        if ending.expire(engine, plan, state.job) is not state.job:
+            # Another may have ended it, and since then all its steps, too.
+            state = engine.jobs.load(look.job_id)
             continue
         # What is begun here is sent by that, too.
         sent |= {command.step for command in commands if isinstance(command, Dispatch | Begin)}

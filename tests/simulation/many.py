@@ -15,7 +15,6 @@ from tests.simulation.run import Totals, simulate
 from tests.simulation.shrink import shrink
 
 CHUNK = 100
-SHOWN = 3
 _LINES = 150
 _TOLD = ("depends_on", "when", "for_each", "sequential", "max_parallel", "retry")
 
@@ -29,13 +28,18 @@ def chunk(first_and_last):
 
 
 def run_all(first, seeds, processes, say=lambda _: None):
-    """Return the sums of all seeds; `say` hears of them about every ten seconds."""
+    """Return the sums of all seeds; `say` hears of them about every ten seconds.
+
+    It hears at once of a seed that breaks an invariant.
+    """
     ends = range(first, first + seeds, CHUNK)
     chunks = [(start, min(start + CHUNK, first + seeds)) for start in ends]
     totals, told = Totals(), time.monotonic()
     with get_context("spawn").Pool(processes) as pool:
         for part in pool.imap_unordered(chunk, chunks):
             totals.merge(part)
+            for seed, violation in part.violations:
+                say(f"seed {seed}: {violation}")
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 say(str(totals))
@@ -83,8 +87,6 @@ def main(arguments=None):
     for line in report(totals):
         _say(line)
     _say(f"  {time.monotonic() - began:.0f} s")
-    for seed, violation in totals.violations[:SHOWN]:
-        _say(f"seed {seed}: {violation}")
     if totals.violations:
         for line in explain(totals.violations[0][0]):
             _say(line)
