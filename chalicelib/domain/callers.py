@@ -49,7 +49,8 @@ class Caller:
     """Who asks. `permissions` are the union over its roles; an administrator has all.
 
     `workspaces` are those that an API key is held to; None: all that its user may see. `name` is
-    what is shown and audited: an address, a key's name, `anonymous`.
+    what is shown and audited: an address, a key's name, `anonymous`. `email` is the address of the
+    user, also of the one whose key it is: rules that name users look at nothing else.
     """
 
     kind: CallerKind
@@ -60,6 +61,12 @@ class Caller:
     permissions: frozenset[Permission] = frozenset()
     workspaces: frozenset[str] | None = None
     key_id: str | None = None
+    email: str | None = None
+
+
+def by_of(caller: Caller) -> str:
+    """Return who did something, as jobs and approvals tell it."""
+    return "api" if caller.kind is CallerKind.OPEN else caller.email or caller.name
 
 
 ANYBODY = Caller(
