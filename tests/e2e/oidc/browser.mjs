@@ -1,0 +1,54 @@
+// A person with a browser: `node browser.mjs START_URL LOGIN [ABORT]`; prints what was seen as one JSON object.
+// The page on which the journey ends is that of START_URL's own site, at /login/callback.
+import { existsSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const [start, login, ending] = process.argv.slice(2);
+const site = new URL(start).origin;
+const INSTALLED = [
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+];
+
+async function program() {
+  if (process.platform === "linux" && process.arch === "x64") {
+    // It brings its libraries along where it believes to be in a Lambda; few machines have them.
+    process.env.AWS_EXECUTION_ENV = "AWS_Lambda_nodejs20.x";
+    const packed = (await import("@sparticuz/chromium")).default;
+    return { executablePath: await packed.executablePath(), args: packed.args };
+  }
+  const found = INSTALLED.find((path) => existsSync(path));
+  if (!found) throw new Error(`There is no browser here: install Chrome or Chromium as one of ${INSTALLED}`);
+  return { executablePath: found };
+}
+
+const browser = await chromium.launch({ headless: true, ...(await program()) });
+try {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const visited = [];
+  page.on("framenavigated", (frame) => frame === page.mainFrame() && visited.push(frame.url()));
+  await page.goto(start);
+  if (ending === "abort") {
+    await page.getByText("Cancel").click();
+  } else {
+    await page.locator("input[name=login]").fill(login);
+    await page.locator("input[name=password]").fill("whatever");
+    await page.locator("button[type=submit]").click();
+    await page.getByRole("button", { name: "Continue" }).click();
+  }
+  await page.waitForURL((url) => url.origin === site && url.pathname === "/login/callback");
+  const cookies = await context.cookies([`${site}/api/auth/refresh`, `${site}/api/auth/oidc/x`]);
+  // What a script of the page can see, and what a same-site request carries.
+  const readable = await page.evaluate(() => document.cookie);
+  const renewed = await page.evaluate(async () => {
+    const answer = await fetch("/api/auth/refresh", { method: "POST" });
+    return { status: answer.status, body: await answer.json() };
+  });
+  console.log(JSON.stringify({ url: page.url(), visited, cookies, readable, renewed, version: browser.version() }));
+} finally {
+  await browser.close();
+}
