@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chalicelib.domain.errors import InvalidError
@@ -77,14 +78,21 @@ class Cron:
         Raises:
             InvalidError: the zone is not an IANA time zone.
         """
+        return next(self.runs(instant, zone), None)
+
+    def runs(self, after: datetime, zone: str) -> Iterator[datetime]:
+        """Yield the runs after the instant in order, each once, as far as the horizon of `after`.
+
+        Raises: as `next_after`, at the first run.
+        """
         info = zone_of(zone)
-        after = instant.astimezone(UTC)
-        for wall in self._walls_after(after.astimezone(info).replace(tzinfo=None)):
+        latest = after.astimezone(UTC)
+        for wall in self._walls_after(latest.astimezone(info).replace(tzinfo=None)):
             found = _instant_of(wall, info)
             # A second pass through the same hour, or times that all fell into one gap.
-            if found > after:
-                return found
-        return None
+            if found > latest:
+                yield found
+                latest = found
 
     def _walls_after(self, wall: datetime) -> Iterator[datetime]:
         """Yield the local times after `wall` that fit, in order, as far as the horizon."""
@@ -116,13 +124,7 @@ class Cron:
 
 def next_runs(cron: Cron, zone: str, after: datetime, count: int) -> tuple[datetime, ...]:
     """Return the next `count` runs after the instant, in UTC; fewer if there are no more."""
-    found: list[datetime] = []
-    while len(found) < count:
-        latest = cron.next_after(found[-1] if found else after, zone)
-        if latest is None:
-            break
-        found.append(latest)
-    return tuple(found)
+    return tuple(islice(cron.runs(after, zone), count))
 
 
 def zone_of(name: str) -> ZoneInfo:
