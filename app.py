@@ -7,6 +7,7 @@ outside `api`. Middleware stands here only, where all can see it.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from chalice.app import Chalice, CloudWatchEvent, Request, Response
@@ -14,7 +15,7 @@ from chalice.app import Chalice, CloudWatchEvent, Request, Response
 from chalicelib import wiring
 from chalicelib.api import edge
 from chalicelib.api.routes import BLUEPRINTS
-from chalicelib.triggers import ticks
+from chalicelib.triggers import deliveries, sources, ticks
 
 # The handler of every logger below `stroem`: one JSON object a line.
 logger = Logger(service="stroem")
@@ -34,3 +35,13 @@ def observe(request: Request, get_response: edge.Next) -> Response:
 @app.schedule("rate(1 minute)")
 def tick(_event: CloudWatchEvent) -> None:
     ticks.on_tick(wiring.engine(), time.sleep)
+
+
+@app.schedule("rate(1 minute)")
+def deliver(_event: CloudWatchEvent) -> None:
+    deliveries.on_minute(wiring.engine(), time.sleep)
+
+
+@app.lambda_function()
+def on_source(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    return sources.on_source(wiring.engine(), event)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks import login
 from benchmarks.measure import Figures, Server, measure, plain_spawn_s
 from benchmarks.stack import running
 from benchmarks.workspace import CHAIN, FAN, write_workspace
 
 
 def main() -> None:
-    """Measure each control in turn and print a table."""
+    """Measure each control in turn and print a table; or, with `login`, only log-ins."""
+    if sys.argv[1:2] == ["login"]:
+        login.main(sys.argv[2:])
+        return
     flags = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     flags.add_argument("--control", choices=["direct", "http", "both"], default="both")
     flags.add_argument("--first", type=int, default=100, help="jobs for trigger -> first step")

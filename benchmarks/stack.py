@@ -41,10 +41,22 @@ class RunningStack:
 
 
 @contextmanager
-def running(data: Path, options: Sequence[str]) -> Iterator[RunningStack]:
-    """Start `./dev up` on fresh data, wait until it is ready, and stop it at the end."""
+def running(data: Path, options: Sequence[str], *, is_open: bool = True) -> Iterator[RunningStack]:
+    """Start `./dev up` on fresh data, wait until it is ready, and stop it at the end.
+
+    People need not log in there if it `is_open`.
+    """
     port = _free_port()
-    command = [str(ROOT / "dev"), "up", "--port", str(port), "--data", str(data), *options]
+    command = [
+        str(ROOT / "dev"),
+        "up",
+        *(("--open",) if is_open else ()),
+        "--port",
+        str(port),
+        "--data",
+        str(data),
+        *options,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         yield RunningStack(f"http://127.0.0.1:{port}", _wait_ready(process), process.pid)

@@ -5,17 +5,26 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
-from chalicelib.domain.errors import UnavailableError
+from chalicelib.domain.buckets import Rate
+from chalicelib.domain.errors import InvalidError, UnavailableError
+from chalicelib.domain.oidc import Provider, is_safe_url, providers_of
 
 VERSION = "0.1.0"
 
 _UNCLAIMED_S = 600
+_PER_MINUTE = 600
+_BURST = 200
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 _MOST = 10**9
+_SHORTEST_KEY = 32
 # The ids of all that hold a place stand in one item, which must stay small.
 _MOST_HOLDERS = 500
 
@@ -38,6 +47,9 @@ class Settings:
     unclaimed_s: int | None
     workspace_jobs: int | None
     scaling_pools: tuple[str, ...]
+    secrets_allowed: tuple[str, ...] = ()
+    notify_allow: tuple[str, ...] = ()
+    secrets_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +58,29 @@ class Access:
 
     Without `worker_token` the worker routes are open; without `cursor_key` cursors are hashed, not
     signed. Without `link_key` and `base_url`, where this API is reached, there are no links.
+    `token_keys` sign what is given out for an hour at most; the first signs, all are taken.
+    Without them nobody has to log in, unless the installation `is_closed`: then nobody gets in.
+    `admin` is the first user, as `address:password`.
     """
 
     worker_token: str | None
     cursor_key: str | None
     link_key: str | None = None
     base_url: str | None = None
+    token_keys: tuple[str, ...] = field(default=(), repr=False)
+    admin: str | None = field(default=None, repr=False)
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """How callers are met. `rate` None: nobody is held back.
+
+    `cors_origins` are the pages of other sites that may ask, as `https://host` without a slash.
+    """
+
+    cors_origins: tuple[str, ...] = ()
+    rate: Rate | None = None
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
@@ -81,6 +110,9 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         unclaimed_s=_figure(environ, "STROEM_UNCLAIMED_S", _UNCLAIMED_S),
         workspace_jobs=_figure(environ, "STROEM_WORKSPACE_JOBS", most=_MOST_HOLDERS),
         scaling_pools=_names(environ.get("STROEM_SCALING_POOLS", "")),
+        secrets_key=environ.get("STROEM_SECRETS_KEY") or None,
+        secrets_allowed=_names(environ.get("STROEM_SECRETS_ALLOWED", "")),
+        notify_allow=_names(environ.get("STROEM_NOTIFY_ALLOW", "")),
     )
 
 
@@ -113,6 +145,37 @@ def settings() -> Settings:
 
 
 @cache
+def edge_settings() -> EdgeSettings:
+    """Return how callers are met, read once. Apart from `settings`: it needs no stack."""
+    return edge_from(os.environ)
+
+
+def edge_from(environ: Mapping[str, str]) -> EdgeSettings:
+    """Return what the environment says of callers.
+
+    Raises:
+        UnavailableError: an origin is none, or a figure is no number.
+    """
+    origins = _names(environ.get("STROEM_CORS_ORIGINS", ""))
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise UnavailableError(
+                f"STROEM_CORS_ORIGINS has {origin!r}: write `https://host` or "
+                "`https://host:port`, several by commas; `*` is not allowed"
+            )
+    per_minute = _figure(environ, "STROEM_RATE_PER_MINUTE", _PER_MINUTE)
+    burst = _figure(environ, "STROEM_RATE_BURST", _BURST) or _BURST
+    return EdgeSettings(cors_origins=origins, rate=Rate(per_minute, burst) if per_minute else None)
+
+
+@cache
+def folder_roots() -> tuple[Path, ...]:
+    """Return the folders in which sources of workspaces may lie, read once; none by default."""
+    named = os.environ.get("STROEM_FOLDERS", "").split(os.pathsep)
+    return tuple(Path(name) for name in named if name)
+
+
+@cache
 def access() -> Access:
     """Return what lets callers in, read once. Apart from `settings`: it needs no stack."""
     return access_from(os.environ)
@@ -125,7 +188,59 @@ def access_from(environ: Mapping[str, str]) -> Access:
         cursor_key=environ.get("STROEM_CURSOR_KEY") or None,
         link_key=environ.get("STROEM_LINK_KEY") or None,
         base_url=environ.get("STROEM_BASE_URL") or None,
+        token_keys=_keys(environ, "STROEM_TOKEN_KEYS"),
+        admin=environ.get("STROEM_ADMIN") or None,
+        # What stands on the internet is open only on somebody's word.
+        is_closed=environ.get("STROEM_ENV") == "aws" and environ.get("STROEM_OPEN") != "yes",
     )
+
+
+@cache
+def oidc() -> Mapping[str, Provider]:
+    """Return the identity providers by id, read once. Apart from `settings`: it needs no stack."""
+    return oidc_from(os.environ)
+
+
+def oidc_from(environ: Mapping[str, str]) -> Mapping[str, Provider]:
+    """Return the providers that the environment names; none without `STROEM_OIDC`.
+
+    Raises:
+        UnavailableError: a provider is not spelled as it must be, or they lack an address to send
+            browsers back to, or keys to sign tokens with. Nothing of a value is in the message.
+    """
+    text = environ.get("STROEM_OIDC", "").strip()
+    if not text:
+        return {}
+    try:
+        providers = providers_of(json.loads(text))
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise UnavailableError(f"STROEM_OIDC is no JSON ({where}): {error.msg}") from None
+    except InvalidError as error:
+        raise UnavailableError(f"STROEM_OIDC: {error.message}") from None
+    has = access_from(environ)
+    if providers and not is_safe_url(has.base_url or ""):
+        raise UnavailableError(
+            "STROEM_OIDC needs STROEM_BASE_URL, the https:// address at which browsers reach this"
+        )
+    if providers and not has.token_keys:
+        raise UnavailableError("STROEM_OIDC needs STROEM_TOKEN_KEYS, to sign tokens with")
+    return providers
+
+
+def _keys(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return the keys of that name, by commas.
+
+    Raises:
+        UnavailableError: one is too short to sign with.
+    """
+    keys = _names(environ.get(name, ""))
+    if any(len(key.encode()) < _SHORTEST_KEY for key in keys):
+        raise UnavailableError(
+            f"{name} has a key that is too short to sign with: each needs {_SHORTEST_KEY} bytes, "
+            "as `openssl rand -hex 32` prints them"
+        )
+    return keys
 
 
 _REQUIRED = (

@@ -22,8 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-# uv knows no manylinux_2_26, so it may choose wheels for a newer libc; they are checked then.
-LAMBDA_PLATFORM = "x86_64-manylinux_2_28"
+# These have a wheel in pure Python beside one for a newer libc, which uv would prefer.
+OLDER_WHEELS = ("dulwich",)
+OLDER_PLATFORM = "x86_64-manylinux2014"
 # glibc 2.N of the runtime: python3.11 stands on Amazon Linux 2, later ones on Amazon Linux 2023.
 LAMBDA_GLIBC_MINOR = 26 if sys.version_info < (3, 12) else 34
 CODE_SUFFIXES = frozenset({".py", ".json", ".yaml", ".typed"})
@@ -38,6 +39,7 @@ SERVICES = frozenset(
         "kms",
         "s3",
         "secretsmanager",
+        "sns",
         "sqs",
         "ssm",
         "sts",
@@ -116,10 +118,10 @@ def _dependencies(*, for_aws: bool) -> Path:
 def _install(target: Path, *, for_aws: bool) -> None:
     common = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--target", str(target)]
     uv = Path(sys.executable).with_name("uv")
-    if uv.exists():
-        where = ["--python-platform", LAMBDA_PLATFORM] if for_aws else []
-        command = [str(uv), "pip", "install", "--quiet", "--python", sys.executable, *where]
+    if uv.exists() and not for_aws:
+        command = [str(uv), "pip", "install", "--quiet", "--python", sys.executable]
     else:
+        # uv knows no manylinux_2_26, and would choose wheels for a newer libc.
         tags = ("manylinux2014_x86_64", f"manylinux_2_{LAMBDA_GLIBC_MINOR}_x86_64")
         where = [word for tag in tags for word in ("--platform", tag)] if for_aws else []
         command = [sys.executable, "-m", "pip", "install", "--quiet", *where]
@@ -129,12 +131,30 @@ def _install(target: Path, *, for_aws: bool) -> None:
         capture_output=True,
         text=True,
     )
+    if not done.returncode and for_aws and uv.exists():
+        done = _install_older(target, [str(uv), "pip", "install", "--quiet", *common])
     if done.returncode:
         raise SystemExit(
             "The Lambda zip cannot be built: a locked requirement was not installed as a wheel.\n"
             f"{done.stderr.strip()}\n"
             "Check the connection to the package registry, or lock another version (./dev lock)."
         )
+
+
+def _install_older(target: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Install those again whose newest wheels need a newer libc, and which have others."""
+    lock = (ROOT / "requirements.txt").read_text()
+    blocks = re.findall(r"^[\w.-]+==(?:.*\\\n)*.*$", lock, flags=re.MULTILINE)
+    older = [block for block in blocks if block.partition("==")[0] in OLDER_WHEELS]
+    for name in OLDER_WHEELS:
+        for left in (target / name, *target.glob(f"{name}-*.dist-info")):
+            shutil.rmtree(left, ignore_errors=True)
+    chosen = target.with_name("older.txt")
+    chosen.write_text("\n".join(older) + "\n")
+    where = ["--python", sys.executable, "--python-platform", OLDER_PLATFORM]
+    return subprocess.run(
+        [*command, *where, "-r", str(chosen)], check=False, capture_output=True, text=True
+    )
 
 
 def check_loadable(target: Path) -> None:
@@ -175,6 +195,7 @@ def _assemble(done: Path, dependencies: Path) -> None:
         merged = stage / "resources.json"
         merged.write_text(json.dumps(_resources()))
         _package(stage, merged)
+        add_preflights(stage / "out" / "sam.json")
         check_complete(stage / "out" / "deployment.zip")
         _rename(stage / "out", done)
 
@@ -197,6 +218,26 @@ def _package(stage: Path, merged: Path) -> None:
     )
     if done.returncode:
         raise SystemExit(f"chalice package failed:\n{done.stdout}{done.stderr}")
+
+
+def add_preflights(template: Path) -> None:
+    """Let every path's OPTIONS reach the function, which knows the origins that may ask.
+
+    Chalice would answer them in API Gateway, for one origin only.
+    """
+    found = json.loads(template.read_text())
+    paths = found["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
+    for methods in paths.values():
+        known = next(iter(methods.values()))
+        methods["options"] = {
+            "consumes": ["application/json"],
+            "produces": ["application/json"],
+            "x-amazon-apigateway-integration": known["x-amazon-apigateway-integration"],
+        }
+        parameters = known.get("parameters")
+        if parameters:
+            methods["options"]["parameters"] = parameters
+    template.write_text(json.dumps(found, indent=2))
 
 
 def check_complete(archive: Path) -> None:

@@ -71,6 +71,7 @@ def build(settings: WorkerSettings, control: Control) -> Worker:
         environ=os.environ,
         cache_dir=settings.cache_dir,
         clock=wiring.SystemClock(),
+        secret_env=settings.secret_env,
         starter=Nursery(),
     )
     kit = Kit(

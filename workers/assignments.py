@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.domain.errors import InvalidError
+from chalicelib.domain.event_sources import EventSource
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.workflow import Action, ActionType, Language, RunnerKind
 from chalicelib.engine.rendering import RenderedStep
@@ -38,13 +39,26 @@ def read_assignment(answer: dict[str, Any]) -> Assignment:
                 args=tuple(spec.get("args") or ()),
                 env={str(name): str(value) for name, value in (spec.get("env") or {}).items()},
                 input=answer.get("input") or {},
+                secrets=tuple(str(one) for one in answer.get("secrets") or ()),
+                references=dict(answer.get("references") or {}),
             ),
             timeout_s=answer.get("timeout_secs"),
+            emits=_emits(answer.get("event_source_config")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidError(
             f"this worker does not understand the step it got: {error!r}"
         ) from error
+
+
+def _emits(config: dict[str, Any] | None) -> EventSource | None:
+    if config is None:
+        return None
+    return EventSource(
+        workspace=str(config["workspace"]),
+        source_id=str(config["source_id"]),
+        target_task=str(config["target_task"]),
+    )
 
 
 def _action(answer: dict[str, Any], spec: dict[str, Any]) -> Action:

@@ -30,6 +30,7 @@ from chalicelib.runner.spawn import StepUser
 from chalicelib.runner.spec import GRACE_S, Cancel, Host, StepResult
 from chalicelib.runner.working_copy import Tree, WorkingCopies
 from workers.control import Control
+from workers.emitter import Emitter, Patience
 from workers.ending import Ending, delays
 from workers.log_stream import LogStream, Pace
 
@@ -76,13 +77,13 @@ class Attempt:
 
     def cancel(self) -> None:
         """End the step because its job was cancelled: it may clean up within the grace."""
-        self._is_ordered = True
-        self._stream.give_up_at(time.monotonic() + LOG_AFTER_ORDER_S)
+        self._ordered()
         self._cancel.set()
 
     def kill(self) -> None:
         """End the step because its job was killed: at once, even within the grace."""
-        self.cancel()
+        self._ordered()
+        # Not by way of `set`: in between, the step would be asked to terminate.
         self._cancel.kill()
 
     def stop(self) -> None:
@@ -111,6 +112,10 @@ class Attempt:
                 threading.Thread(target=files.close, name="remove-files", daemon=False).start()
         return following
 
+    def _ordered(self) -> None:
+        self._is_ordered = True
+        self._stream.give_up_at(time.monotonic() + LOG_AFTER_ORDER_S)
+
     def _fenced(self) -> None:
         self._is_fenced = True
         self._cancel.kill()
@@ -130,12 +135,24 @@ class Attempt:
         spec = spec_of(self._assignment)
         copy = stack.enter_context(kit.copies.private_copy(self._tree(), kit.host.temp_dir))
         dirs = stack.enter_context(step_dirs(kit.host.temp_dir))
-        host = replace(kit.host, user=kit.user_of(slot))
+        emit = self._emitter(spec.timeout_s)
+        host = replace(kit.host, user=kit.user_of(slot), emit=emit.emit if emit else None)
         _log.info("A step begins", extra=self._extra())
         result = run_step(spec, copy, self._stream, self._cancel, host, dirs)
         took = {"exit_code": result.exit_code, "duration_s": round(result.duration_s, 3)}
         _log.info("A step ended", extra=self._extra() | took | {"isolation": result.isolation})
         return self._outcome_of(result)
+
+    def _emitter(self, timeout_s: float | None) -> Emitter | None:
+        source, kit = self._assignment.emits, self._kit
+        if source is None:
+            return None
+
+        def note(text: str) -> None:
+            self._stream.write("stderr", text, kit.host.clock.now())
+
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        return Emitter(kit.control, self.hold, source, Patience(self._cancel, deadline), note)
 
     def _outcome_of(self, result: StepResult) -> Outcome:
         if not result.cancelled:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from chalicelib.domain.event_sources import EventSource
 from chalicelib.domain.logs import LogLine
-from chalicelib.domain.values import StepRef
+from chalicelib.domain.values import JsonObject, StepRef
 from chalicelib.engine.steps import Assignment, Hold, Outcome
 from chalicelib.engine.workers import Hello
 
@@ -83,6 +84,14 @@ class Control(Protocol):
 
         Raises:
             FencedError: the attempt is another's now: drop what it did.
+        """
+
+    def emit(self, hold: Hold, source: EventSource, number: int, event: JsonObject) -> None:
+        """Start the job of the `number`th event (from 1) of an attempt; a repeat starts no other.
+
+        Raises:
+            RateLimitedError: the consumer must wait.
+            StroemError: the event is refused for good, or the engine does not answer.
         """
 
     def archive(self, workspace: str, revision: str) -> bytes:

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from chalicelib.domain.errors import TemplateError, UnavailableError
+from chalicelib.domain.event_sources import EventSource
 from chalicelib.domain.logs import LogLine
 from chalicelib.domain.pools import Reach
-from chalicelib.domain.values import StepRef
+from chalicelib.domain.values import JsonObject, StepRef
 from chalicelib.domain.worker import HEARTBEAT_S
-from chalicelib.engine import job_logs, steps, workers
+from chalicelib.engine import emitting, job_logs, steps, workers
 from chalicelib.engine.chaining import Taker, complete_and_claim
+from chalicelib.engine.emitting import Event
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.payloads import load_blob
 from chalicelib.engine.ports import Received
@@ -79,6 +81,17 @@ class DirectControl:
             return None
         taker = Taker(self._session, self._name, self._reach)
         return complete_and_claim(self._engine, hold, outcome, taker)
+
+    def emit(self, hold: Hold, source: EventSource, number: int, event: JsonObject) -> None:
+        told = Event(
+            workspace=source.workspace,
+            task=source.target_task,
+            source_id=source.source_id,
+            input=event,
+            hold=hold,
+            number=number,
+        )
+        emitting.emit(self._engine, told)
 
     def archive(self, workspace: str, revision: str) -> bytes:
         record = self._engine.registry.revision(workspace, revision)

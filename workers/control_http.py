@@ -23,8 +23,9 @@ from chalicelib.domain.errors import (
     TemplateError,
     UnavailableError,
 )
+from chalicelib.domain.event_sources import EventSource
 from chalicelib.domain.logs import LogLine, stamp
-from chalicelib.domain.values import StepRef
+from chalicelib.domain.values import JsonObject, StepRef
 from chalicelib.domain.worker import HEARTBEAT_S
 from chalicelib.engine.steps import Assignment, Hold, Outcome
 from chalicelib.engine.workers import Hello
@@ -60,7 +61,7 @@ class HttpControl:
             "exclusive": hello.exclusive,
             "version": hello.version,
         }
-        answer = self._client.post("/worker/register", body, ONCE)
+        answer = self._client.enrol("/worker/register", body)
         self._session, self._hello = str(answer["worker_id"]), hello
         heartbeat_s = float(answer.get("heartbeat_s") or HEARTBEAT_S)
         return Session(self._session, heartbeat_s, _pools(answer))
@@ -163,6 +164,23 @@ class HttpControl:
                 _log.warning("A step's end is told again", extra={"error": error.message})
         self._client.post(path, body)
         return None
+
+    def emit(self, hold: Hold, source: EventSource, number: int, event: JsonObject) -> None:
+        ref = hold.ref
+        body = {
+            "workspace": source.workspace,
+            "task": source.target_task,
+            "source_id": source.source_id,
+            "input": event,
+            "hold": {
+                "job_id": ref.job_id,
+                "step_name": ref.step,
+                "attempt": hold.attempt,
+                "lease": hold.lease,
+            },
+            "number": number,
+        }
+        self._client.post("/worker/event-source/emit", body)
 
     def archive(self, workspace: str, revision: str) -> bytes:
         path = f"/worker/workspace/{quote(workspace)}.tar.gz?revision={quote(revision)}"

@@ -24,7 +24,9 @@ from chalicelib.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from workers.bearer import Bearer
 
+_JSON = {"Content-Type": "application/json"}
 _READ_S = 30.0
 _CONNECT_S = 5.0
 AGAIN = urllib3.Retry(
@@ -54,14 +56,16 @@ class Client:
 
     def __init__(self, url: str, token: str | None, connections: int) -> None:
         self.url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._bearer = Bearer(token, self._renew)
         self._http = urllib3.PoolManager(
             maxsize=connections, timeout=urllib3.Timeout(connect=_CONNECT_S, read=_READ_S)
         )
 
     def get(self, url: str, *, shows_token: bool = True) -> urllib3.BaseHTTPResponse:
         """Get what stands at a whole URL, whatever its status."""
-        return self._request("GET", url, headers=self._headers if shows_token else {})
+        if not shows_token:
+            return self._request("GET", url, headers={})
+        return self._shown("GET", url, {}, retries=AGAIN)
 
     def get_json(self, path: str) -> dict[str, Any]:
         """Return the JSON object at a path."""
@@ -71,16 +75,44 @@ class Client:
         self, path: str, body: dict[str, Any], retries: urllib3.Retry = AGAIN
     ) -> dict[str, Any]:
         """Post a JSON object and return the one that is answered."""
-        headers = {**self._headers, "Content-Type": "application/json"}
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        answer = self._request(
-            "POST", self.url + path, body=content, headers=headers, retries=retries
-        )
+        answer = self._shown("POST", self.url + path, _JSON, body=_encoded(body), retries=retries)
         return self._object(path, answer)
+
+    def enrol(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Open a session: post with the token that was given, and go on with the session's own."""
+        headers = self._bearer.enrolment() | _JSON
+        answer = self._request(
+            "POST", self.url + path, body=_encoded(body), headers=headers, retries=ONCE
+        )
+        opened = self._object(path, answer)
+        self._bearer.begin(str(opened.get("worker_id")), opened)
+        return opened
 
     def close(self) -> None:
         """Close all connections."""
         self._http.clear()
+
+    def _renew(self, session: str, header: dict[str, str]) -> dict[str, Any]:
+        path, body = "/worker/token", _encoded({"worker_id": session})
+        answer = self._request("POST", self.url + path, body=body, headers=header | _JSON)
+        return self._object(path, answer)
+
+    def _shown(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        *,
+        retries: urllib3.Retry,
+        body: bytes | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        """Ask with a token; once more with another one when the first is good no longer."""
+        bearer = self._bearer.header()
+        answer = self._request(method, url, body=body, headers=bearer | headers, retries=retries)
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._bearer.refused(bearer):
+            bearer = self._bearer.header()
+            return self._request(method, url, body=body, headers=bearer | headers, retries=retries)
+        return answer
 
     def _object(self, path: str, answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         check(answer)
@@ -107,6 +139,10 @@ class Client:
             )
         except urllib3.exceptions.HTTPError as error:
             raise UnavailableError(f"{self.url} does not answer: {error}") from error
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def check(answer: urllib3.BaseHTTPResponse) -> None:

@@ -41,6 +41,7 @@ class WorkerSettings:
     name: str
     grace_s: float
     parent_pid: int | None
+    secret_env: tuple[str, ...] = ()
 
 
 # Alone, these would be too common for names in an environment.
@@ -136,6 +137,14 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _patterns(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    wrong = [name for name in names if not re.fullmatch(r"[A-Za-z0-9_*?]{1,128}", name)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no name of a variable; `*` stands for any letters")
+    return names
+
+
 def _pools(text: str) -> tuple[str, ...]:
     names = _names(text)
     if not names:
@@ -191,5 +200,6 @@ _OPTIONS = (
     _Option("cache_dir", "", _cache_dir, "where files and dependencies are kept between steps"),
     _Option("name", "", _name, "the worker's name; else the host's, and the process id"),
     _Option("grace_s", "30", _seconds, "how long running steps may go on after a stop"),
+    _Option("secret_env", "", _patterns, "variables that ref+env:// may read, by commas: DB_*"),
     _Option("parent_pid", "", _process_id, "stop when the process of this id has ended"),
 )

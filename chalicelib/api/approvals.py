@@ -44,6 +44,7 @@ _PATH = "/approvals/{token}"
         answer=None,
         media="text/html",
         errors=(403, 404, 409, 410),
+        public=True,
     ),
 )
 def show_approval(call: Call, token: str) -> Response:
@@ -59,6 +60,7 @@ def show_approval(call: Call, token: str) -> Response:
         media="text/html",
         form=FORM,
         errors=(403, 404, 409, 410),
+        public=True,
     ),
 )
 def answer_approval(call: Call, token: str) -> Response:

@@ -84,12 +84,12 @@ def question(
         f'<form method="post" autocomplete="off">{inputs}'
         f"<button{'' if approved else ' class=no'}>{verb}</button></form>"
     )
-    return _page(status, f"{verb} {found.record.step}", body)
+    return page(status, f"{verb} {found.record.step}", body)
 
 
 def notice(status: int, title: str, text: str) -> Response:
     """Return a page that only tells something."""
-    return _page(status, title, f"<h1>{escape(title)}</h1><p>{escape(text)}</p>")
+    return page(status, title, f"<h1>{escape(title)}</h1><p>{escape(text)}</p>")
 
 
 def posted(raw: bytes) -> dict[str, list[str]]:
@@ -198,7 +198,8 @@ def _reason(given: Mapping[str, list[str]] | None, fault: Violation | None) -> s
     return f"<label>Reason{wrong}{area}</label>"
 
 
-def _page(status: int, title: str, body: str) -> Response:
+def page(status: int, title: str, body: str) -> Response:
+    """Return a whole page; `body` is HTML."""
     text = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'

@@ -48,7 +48,7 @@ def read_body(model: type[Model], raw: bytes, max_bytes: int) -> Model:
     check_size(raw, max_bytes)
     if not raw.strip():
         raw = b"{}"
-    _check_json(raw)
+    checked_json(raw)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -73,7 +73,12 @@ def read_query(model: type[Model], given: Mapping[str, str]) -> Model:
         raise _invalid("the query is not valid", error) from None
 
 
-def _check_json(raw: bytes) -> None:
+def checked_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON
+    """Return the value that the text spells.
+
+    Raises:
+        InvalidError: no JSON, or deeper than 50 levels.
+    """
     try:
         value = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -81,6 +86,7 @@ def _check_json(raw: bytes) -> None:
         raise InvalidError(f"the body is not JSON: {why}") from None
     if _depth(value) > MAX_DEPTH:
         raise InvalidError(f"the body is nested more than {MAX_DEPTH} levels deep")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -12,10 +12,11 @@ from chalice.app import Blueprint
 from pydantic import Field
 
 from chalicelib.api.bodies import Body, OwnBody
-from chalicelib.api.edge import Call, Operation, answered, checked_id
+from chalicelib.api.edge import Call, Operation, answered
 from chalicelib.api.jobs_shapes import Cancelled, Created
 from chalicelib.api.shapes import Shape
 from chalicelib.api.tasks import IDEMPOTENT, idempotency_key
+from chalicelib.domain.callers import Permission
 from chalicelib.domain.reruns import StartFrom, start_of
 from chalicelib.domain.workflow import Priority
 from chalicelib.engine import advance, pausing, reruns
@@ -65,12 +66,14 @@ class RerunBody(OwnBody):
         answer=Cancelled,
         body=CancelBody,
         errors=(404, 409),
+        needs=Permission.EXECUTION_STOP,
     ),
 )
 def cancel_job(call: Call, job_id: str) -> Cancelled:
     kill = call.body(CancelBody).kill
     reason = f"{'Killed' if kill else 'Cancelled'} by request"
-    advance.cancel(call.engine, checked_id(job_id), reason=reason, killed=kill)
+    job_id = call.require_job(job_id)
+    advance.cancel(call.engine, job_id, reason=reason, killed=kill)
     return Cancelled()
 
 
@@ -81,20 +84,26 @@ def cancel_job(call: Call, job_id: str) -> Cancelled:
         summary="Let nothing new begin in a job and its sub-jobs; what runs goes on",
         answer=Paused,
         errors=(404, 409),
+        needs=Permission.EXECUTION_STOP,
     ),
 )
 def pause_job(call: Call, job_id: str) -> Paused:
-    pausing.pause(call.engine, checked_id(job_id))
+    pausing.pause(call.engine, call.require_job(job_id))
     return Paused(paused=True)
 
 
 @bp.route("/jobs/{job_id}/resume", methods=["POST"])
 @answered(
     bp,
-    Operation(summary="Let a paused job and its sub-jobs go on", answer=Paused, errors=(404, 409)),
+    Operation(
+        summary="Let a paused job and its sub-jobs go on",
+        answer=Paused,
+        errors=(404, 409),
+        needs=Permission.EXECUTION_STOP,
+    ),
 )
 def resume_job(call: Call, job_id: str) -> Paused:
-    pausing.resume(call.engine, checked_id(job_id))
+    pausing.resume(call.engine, call.require_job(job_id))
     return Paused(paused=False)
 
 
@@ -107,12 +116,13 @@ def resume_job(call: Call, job_id: str) -> Paused:
         body=RerunBody,
         headers=IDEMPOTENT,
         errors=(404, 409, 413, 422),
+        needs=Permission.JOB_EXECUTE,
     ),
 )
 def rerun_job(call: Call, job_id: str) -> Created:
     body = call.body(RerunBody)
     request = RerunRequest(
-        job_id=checked_id(job_id),
+        job_id=call.require_job(job_id),
         edits=body.input,
         start=start_of(body.start),
         newest=body.revision is RevisionWord.NEWEST,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from chalice.app import Blueprint
 
 from chalicelib.api.costs_shapes import CostQuery, JobCost, cost_of
-from chalicelib.api.edge import Call, Operation, answered, checked_id
+from chalicelib.api.edge import Call, Operation, answered
+from chalicelib.domain.callers import Permission
 from chalicelib.engine.queries_costs import job_cost
 
 bp = Blueprint(__name__)
@@ -19,8 +20,10 @@ bp = Blueprint(__name__)
         answer=JobCost,
         query=CostQuery,
         errors=(404,),
+        needs=Permission.EXECUTION_READ,
     ),
 )
 def get_job_cost(call: Call, job_id: str) -> JobCost:
     mode = call.query(CostQuery).mode
-    return cost_of(job_cost(call.engine, checked_id(job_id), mode))
+    job_id = call.require_job(job_id)
+    return cost_of(job_cost(call.engine, job_id, mode), call.rights)

@@ -11,6 +11,7 @@ from chalicelib.domain.costs import CostLine
 from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.prices import PRICES, REGION, TAKEN, Meter, Use
 from chalicelib.engine import queries_costs
+from chalicelib.engine.access import Rights
 
 _DIGITS = 12
 _MILLION = 1_000_000
@@ -80,8 +81,8 @@ class JobCost(Shape):
     is_whole: bool
 
 
-def cost_of(cost: queries_costs.JobCost) -> JobCost:
-    """Return the cost as JSON."""
+def cost_of(cost: queries_costs.JobCost, rights: Rights) -> JobCost:
+    """Return the cost as JSON; of hidden sub-jobs only the sum tells."""
     whole = cost.whole.usd
     return JobCost(
         job_id=cost.job.job_id,
@@ -90,7 +91,7 @@ def cost_of(cost: queries_costs.JobCost) -> JobCost:
         prices=PriceList(region=REGION, taken=TAKEN),
         kinds=[_kind(line) for line in cost.lines],
         meters=[_units(meter, cost.own) for meter in Meter if cost.own.of(meter)],
-        children=[_child(child) for child in cost.children],
+        children=[_child(child) for child in cost.children if rights.sees_job(child.job)],
         usd=round(cost.own.usd, _DIGITS),
         usd_whole=round(whole, _DIGITS),
         usd_per_million_jobs=round(whole * _MILLION, 2),

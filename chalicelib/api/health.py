@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from chalice.app import Blueprint
@@ -17,7 +18,7 @@ from chalicelib.domain.errors import StroemError
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.ports import Message, Received
 from chalicelib.engine.queries_registry import is_swept
-from chalicelib.settings import VERSION
+from chalicelib.settings import VERSION, access
 
 bp = Blueprint(__name__)
 _log = logging.getLogger("stroem.api")
@@ -67,13 +68,26 @@ class HealthDetail(Shape):
 
 
 @bp.route("/api/config", methods=["GET"])
-@answered(bp, Operation(summary="What a client must know first", answer=ConfigShape))
-def get_config(_call: Call) -> ConfigShape:
-    return ConfigShape(oidc_providers=[], version=VERSION)
+@answered(bp, Operation(summary="What a client must know first", answer=ConfigShape, public=True))
+def get_config(call: Call) -> ConfigShape:
+    has_acl = False
+    with suppress(StroemError):
+        has_acl = call.engine.access.acl().acl is not None
+    has_login = bool(access().token_keys)
+    return ConfigShape(
+        auth_required=has_login,
+        acl_enabled=has_acl,
+        oidc_providers=[
+            OidcProvider(id=one.provider_id, display_name=one.display_name)
+            for one in call.engine.providers.listed()
+        ],
+        has_internal_auth=has_login,
+        version=VERSION,
+    )
 
 
 @bp.route("/healthz", methods=["GET"])
-@answered(bp, Operation(summary="Whether requests can be served", answer=Health))
+@answered(bp, Operation(summary="Whether requests can be served", answer=Health, public=True))
 def healthz(call: Call) -> Reply:
     db = _state("db", lambda: _reads(call))
     if db == "ok":

@@ -6,7 +6,7 @@ import json
 
 from chalice.app import Blueprint
 
-from chalicelib.api.edge import Call, Operation, Reply, answered, checked_id
+from chalicelib.api.edge import Call, Operation, Reply, answered
 from chalicelib.api.jobs_shapes import (
     Counts,
     JobDetail,
@@ -18,10 +18,12 @@ from chalicelib.api.jobs_shapes import (
     rows_of,
 )
 from chalicelib.api.pages import cursor_of, next_link, position_of
+from chalicelib.domain.callers import Permission
 from chalicelib.domain.errors import InvalidError, Violation
 from chalicelib.domain.logs import SERVER_STEP, LogLine
 from chalicelib.engine import queries, queries_jobs
-from chalicelib.engine.queries import JobPage, JobQuery
+from chalicelib.engine.access import Rights
+from chalicelib.engine.queries import JobQuery
 
 bp = Blueprint(__name__)
 
@@ -30,10 +32,19 @@ MAX_LOG_BYTES = 3 * 1024 * 1024
 
 
 @bp.route("/jobs", methods=["GET"])
-@answered(bp, Operation(summary="List jobs, newest first", answer=JobList, query=JobsQuery))
+@answered(
+    bp,
+    Operation(
+        summary="List jobs, newest first",
+        answer=JobList,
+        query=JobsQuery,
+        needs=Permission.EXECUTION_READ,
+    ),
+)
 def list_jobs(call: Call) -> Reply:
     query = call.query(JobsQuery)
-    wanted = _wanted(query)
+    rights = call.rights
+    wanted = _wanted(query, rights)
     list_key = json.dumps(
         [query.workspace, query.task_name, query.status, query.source_type, query.search]
     )
@@ -42,18 +53,25 @@ def list_jobs(call: Call) -> Reply:
         page, total = queries.job_page(call.engine, wanted, after, query.limit), None
     else:
         page, total = queries.job_rows(call.engine, wanted, query.offset, query.limit)
-    return _page_reply(call, page, total, list_key)
+    rows = rows_of(page, rights)
+    cursor = cursor_of(page.next, list_key) if page.next else None
+    headers = {"Link": next_link(call.path, call.params, cursor)} if cursor else {}
+    return Reply(JobList(items=rows, total=total, next_cursor=cursor), headers=headers)
 
 
 @bp.route("/jobs/{job_id}", methods=["GET"])
 @answered(
     bp,
     Operation(
-        summary="Show a job with its steps, secrets hidden", answer=JobDetail, errors=(404,)
+        summary="Show a job with its steps, secrets hidden",
+        answer=JobDetail,
+        errors=(404,),
+        needs=Permission.EXECUTION_READ,
     ),
 )
 def get_job(call: Call, job_id: str) -> JobDetail:
-    return detail_of(queries_jobs.job_view(call.engine, checked_id(job_id)))
+    job_id = call.require_job(job_id)
+    return detail_of(queries_jobs.job_view(call.engine, job_id), call.rights)
 
 
 @bp.route("/jobs/{job_id}/logs", methods=["GET"])
@@ -64,6 +82,7 @@ def get_job(call: Call, job_id: str) -> JobDetail:
         answer=Log,
         query=LogQuery,
         errors=(404,),
+        needs=Permission.EXECUTION_READ,
     ),
 )
 def job_log(call: Call, job_id: str) -> Log:
@@ -78,6 +97,7 @@ def job_log(call: Call, job_id: str) -> Log:
         answer=Log,
         query=LogQuery,
         errors=(404,),
+        needs=Permission.EXECUTION_READ,
     ),
 )
 def step_log(call: Call, job_id: str, step: str) -> Log:
@@ -85,13 +105,15 @@ def step_log(call: Call, job_id: str, step: str) -> Log:
 
 
 @bp.route("/stats", methods=["GET"])
-@answered(bp, Operation(summary="Count jobs by status", answer=Counts))
+@answered(
+    bp, Operation(summary="Count jobs by status", answer=Counts, needs=Permission.EXECUTION_READ)
+)
 def job_stats(call: Call) -> Counts:
-    counts = queries.job_counts(call.engine, JobQuery())
+    counts = queries.job_counts(call.engine, JobQuery(rights=call.rights))
     return Counts(**{status.value: count for status, count in counts.items()})
 
 
-def _wanted(query: JobsQuery) -> JobQuery:
+def _wanted(query: JobsQuery, rights: Rights) -> JobQuery:
     if query.task_name is not None:
         wrong = _wrong_with_task(query)
         if wrong:
@@ -104,6 +126,7 @@ def _wanted(query: JobsQuery) -> JobQuery:
         status=query.status,
         source_type=query.source_type,
         search=query.search,
+        rights=rights,
     )
 
 
@@ -113,15 +136,9 @@ def _wrong_with_task(query: JobsQuery) -> str | None:
     return "task_name and search exclude each other" if query.search else None
 
 
-def _page_reply(call: Call, page: JobPage, total: int | None, list_key: str) -> Reply:
-    cursor = cursor_of(page.next, list_key) if page.next else None
-    headers = {"Link": next_link(call.path, call.params, cursor)} if cursor else {}
-    return Reply(JobList(items=rows_of(page), total=total, next_cursor=cursor), headers=headers)
-
-
 def _log(call: Call, job_id: str, step: str | None) -> Log:
     query = call.query(LogQuery)
-    job_id = checked_id(job_id)
+    job_id = call.require_job(job_id)
     part = queries.log_part(call.engine, job_id, step, query.after or 0, MAX_LOG_BYTES)
     text = "".join(f"{line}\n" for line in part.lines)
     if query.after is not None:

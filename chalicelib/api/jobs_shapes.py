@@ -19,6 +19,7 @@ from chalicelib.api.steps_shapes import StepRow, step_of
 from chalicelib.domain.job import Job
 from chalicelib.domain.lifecycle import JobStatus, SourceType
 from chalicelib.domain.workflow import Priority
+from chalicelib.engine.access import Rights
 from chalicelib.engine.queries import JobPage
 from chalicelib.engine.queries_jobs import InstancesPage, JobView
 
@@ -60,7 +61,7 @@ class JobsQuery(Query):
 class LogQuery(Query):
     """With `after`, the lines behind the first so many."""
 
-    after: Annotated[int | None, Field(ge=0)] = None
+    after: Annotated[int | None, Field(ge=0, le=10**12)] = None
 
 
 class JobRow(Shape):
@@ -175,43 +176,58 @@ class Counts(Shape):
     skipped: int = 0
 
 
-def rows_of(page: JobPage) -> list[JobRow]:
+def rows_of(page: JobPage, rights: Rights) -> list[JobRow]:
     """Return the jobs as rows of a list."""
-    return [JobRow(**_row(job, page.retries.get(job.job_id))) for job in page.jobs]
+    retries = page.retries
+    return [JobRow(**_row(job, retries.get(job.job_id), rights)) for job in page.jobs]
 
 
-def detail_of(view: JobView) -> JobDetail:
-    """Return everything about a job."""
+def detail_of(view: JobView, rights: Rights) -> JobDetail:
+    """Return everything about a job that does not tell of another which is hidden."""
     job = view.job
     return JobDetail(
-        **_row(job, view.retries),
+        **_row(job, view.retries, rights),
         input=view.input,
         raw_input=view.input,
         output=view.output,
-        parent_job_id=job.parent.ref.job_id if job.parent else None,
-        parent_step_name=job.parent.ref.step if job.parent else None,
+        **_parent(job, rights),
         rerun_job_ids=sorted(job.reruns),
         reason=view.reason,
         waits_for=view.waits_for,
         notes=[NoteRow(at=note.at, text=note.text) for note in view.notes],
-        steps=[step_of(view.plan, step) for step in view.steps],
+        steps=[step_of(view.plan, step, rights) for step in view.steps],
         layout=Layout(layers=[list(layer) for layer in view.layers]),
     )
 
 
-def instances_of(page: InstancesPage) -> Instances:
+def instances_of(page: InstancesPage, rights: Rights) -> Instances:
     """Return a part of a loop's instances."""
-    return Instances(items=[step_of(page.plan, step) for step in page.steps], total=page.total)
+    rows = [step_of(page.plan, step, rights) for step in page.steps]
+    return Instances(items=rows, total=page.total)
 
 
-def _row(job: Job, retries: int | None) -> dict[str, Any]:
+def _parent(job: Job, rights: Rights) -> dict[str, Any]:
+    parent = job.parent.ref if job.parent else None
+    shown = rights.shown(parent.job_id) if parent else None
+    step = parent.step if parent and shown else None
+    return {"parent_job_id": shown, "parent_step_name": step}
+
+
+def _source(job: Job, rights: Rights) -> str | None:
+    """Return what started the job; that of another task's job is told where all are seen."""
+    if job.source_type in (SourceType.TASK, SourceType.HOOK):
+        return job.source_id if rights.sees_all(job.workspace) else None
+    return job.source_id
+
+
+def _row(job: Job, retries: int | None, rights: Rights) -> dict[str, Any]:
     return {
         "job_id": job.job_id,
         "workspace": job.workspace,
         "task_name": job.task,
         "status": job.status,
         "source_type": job.source_type,
-        "source_id": job.source_id,
+        "source_id": _source(job, rights),
         "revision": job.revision,
         "created_at": job.created_at,
         "started_at": job.started_at,

@@ -23,6 +23,7 @@ from chalicelib.settings import VERSION
 _REF = "#/components/schemas/{model}"
 _REFUSED = "#/components/responses/{status}"
 _EVERYWHERE = (400, 405, 415, 500, 503)
+_OF_CALLERS = (401, 403, 429)
 _PATH_PART = re.compile(r"{(\w+)}")
 _WORDS = {
     304: "The client has it already",
@@ -79,11 +80,17 @@ def document(app: Chalice) -> dict[str, Any]:
             "schemas": dict(sorted({**_schemas(routes), "Problem": _PROBLEM}.items())),
             "responses": {str(status): _refusal(status) for status in sorted(_WORDS)},
             "securitySchemes": {
+                "caller": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An access token or an API key, where people log in; "
+                    "`x-permission` names what an operation needs",
+                },
                 "worker": {
                     "type": "http",
                     "scheme": "bearer",
                     "description": "STROEM_WORKER_TOKEN, where the installation has one",
-                }
+                },
             },
         },
     }
@@ -125,12 +132,15 @@ def _operation(path: str, name: str, operation: Operation) -> dict[str, Any]:
         found["requestBody"] = {"content": {operation.form: {"schema": {"type": "object"}}}}
     if operation.by_worker:
         found["security"] = [{"worker": []}, {}]
+    if operation.needs is not None:
+        found["security"] = [{"caller": []}, {}]
+        found["x-permission"] = operation.needs.value
     return found
 
 
 def _tag(path: str) -> str:
     first = path.split("/")[1]
-    return first if first in ("api", "worker", "approvals") else "health"
+    return first if first in ("api", "worker", "approvals", "hooks") else "health"
 
 
 def _parameters(path: str, operation: Operation) -> Iterator[dict[str, Any]]:
@@ -153,7 +163,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
         of_text = operation.media.startswith("text/")
         schema = {"type": "string"} if of_text else {"type": "string", "format": "binary"}
         good["content"] = {operation.media: {"schema": schema}}
-    statuses = {*_EVERYWHERE, *operation.errors, *((401,) if operation.by_worker else ())}
+    refusals = (401,) if operation.by_worker else _OF_CALLERS if operation.needs else ()
+    statuses = {*_EVERYWHERE, *operation.errors, *refusals}
     refused: dict[str, Any] = {
         str(status): {"$ref": _REFUSED.format(status=status)} for status in statuses
     }
@@ -162,6 +173,12 @@ def _responses(operation: Operation) -> dict[str, Any]:
             str(status): {**good, "description": _WORDS[status]} for status in operation.errors
         }
         refused |= pages
+    if operation.refusal is not None:
+        problem = {PROBLEM_JSON: {"schema": {"$ref": _REF.format(model="Problem")}}}
+        refused["400"] = {
+            "description": _WORDS[400],
+            "content": {**problem, **_content(operation.refusal)},
+        }
     return {str(operation.status): good, **dict(sorted(refused.items()))}
 
 
@@ -183,6 +200,8 @@ def _schemas(routes: list[Route]) -> Mapping[str, Any]:
     for *_, operation in routes:
         if operation.answer is not None:
             modes[operation.answer] = "serialization"
+        if operation.refusal is not None:
+            modes[operation.refusal] = "serialization"
         if operation.body is not None:
             modes[operation.body] = "validation"
         if operation.query is not None:

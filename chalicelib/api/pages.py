@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest, digest
@@ -25,8 +25,7 @@ _LONGEST = 512
 
 def cursor_of(position: ListPosition, list_key: str) -> str:
     """Return the cursor of a place in the list that `list_key` names (its filter, as text)."""
-    body = json.dumps([position.created_at.isoformat(), position.job_id, _short(list_key)])
-    return _coded(_tag(body.encode()) + body.encode())
+    return sealed((position.created_at.isoformat(), position.job_id), list_key)
 
 
 def position_of(cursor: str, list_key: str) -> ListPosition | None:
@@ -38,19 +37,33 @@ def position_of(cursor: str, list_key: str) -> ListPosition | None:
     if not cursor:
         return None
     try:
+        created_at, job_id = opened(cursor, list_key)
+        return ListPosition(datetime.fromisoformat(created_at).astimezone(UTC), job_id)
+    except (ValueError, TypeError) as error:
+        raise _refused() from error
+
+
+def sealed(place: Sequence[str], list_key: str) -> str:
+    """Return the cursor of any place in the list that `list_key` names."""
+    body = json.dumps([*place, _short(list_key)]).encode()
+    return _coded(_tag(body) + body)
+
+
+def opened(cursor: str, list_key: str) -> list[str]:
+    """Return the place that `sealed` was given. Raises InvalidError as `position_of`."""
+    try:
         content = base64.b64decode(_padded(cursor[:_LONGEST]), altchars=b"-_", validate=True)
         tag, body = content[:_TAG_BYTES], content[_TAG_BYTES:]
         if not compare_digest(tag, _tag(body)):
             raise _refused()
-        created_at, job_id, key = json.loads(body)
-        position = ListPosition(datetime.fromisoformat(created_at).astimezone(UTC), job_id)
+        *place, key = json.loads(body)
     except (ValueError, TypeError) as error:
         raise _refused() from error
     if key != _short(list_key):
         raise InvalidError(
             "the cursor belongs to a list with another filter: leave it out to start this one"
         )
-    return position
+    return [str(part) for part in place]
 
 
 def next_link(path: str, params: Mapping[str, str], cursor: str) -> str:

@@ -38,7 +38,7 @@ def _clamped(value: object) -> object:
 
 # Out of bounds is drawn in silently: a client that asks for too much gets what there may be.
 Limit = Annotated[int, BeforeValidator(_clamped)]
-Offset = Annotated[int, Field(ge=0)]
+Offset = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class Shape(BaseModel):

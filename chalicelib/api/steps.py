@@ -11,16 +11,14 @@ from chalice.app import Blueprint
 from pydantic import Field
 
 from chalicelib.api.bodies import Body
-from chalicelib.api.edge import Call, Operation, answered, checked_id
+from chalicelib.api.edge import Call, Operation, answered
 from chalicelib.api.jobs_shapes import Instances, InstancesQuery, instances_of
 from chalicelib.api.shapes import Shape, Stamp, Status
 from chalicelib.domain.approvals import Answer
+from chalicelib.domain.callers import Permission, by_of
 from chalicelib.engine import answers, queries_jobs
 
 bp = Blueprint(__name__)
-
-# Until there are accounts, who calls the API is not known any better.
-CALLER = "api"
 
 
 class ApproveBody(Body):
@@ -47,14 +45,18 @@ class ApprovalLinks(Shape):
         answer=Status,
         body=ApproveBody,
         errors=(404, 409),
+        needs=Permission.JOB_EXECUTE,
     ),
 )
 def approve_step(call: Call, job_id: str, step: str) -> Status:
     body = call.body(ApproveBody)
     given = Answer(
-        approved=body.approved, by=CALLER, input=body.input, reason=body.rejection_reason
+        approved=body.approved,
+        by=by_of(call.caller),
+        input=body.input,
+        reason=body.rejection_reason,
     )
-    answers.answer(call.engine, checked_id(job_id), step, given)
+    answers.answer(call.engine, call.require_job(job_id), step, given)
     return Status(status="approved" if body.approved else "rejected")
 
 
@@ -65,10 +67,11 @@ def approve_step(call: Call, job_id: str, step: str) -> Status:
         summary="Make one-click links that answer a suspended step",
         answer=ApprovalLinks,
         errors=(404, 409),
+        needs=Permission.JOB_EXECUTE,
     ),
 )
 def approval_links(call: Call, job_id: str, step: str) -> ApprovalLinks:
-    urls = answers.links(call.engine, checked_id(job_id), step)
+    urls = answers.links(call.engine, call.require_job(job_id), step)
     return ApprovalLinks(approve=urls.approve, reject=urls.reject, expires_at=urls.expires_at)
 
 
@@ -80,12 +83,11 @@ def approval_links(call: Call, job_id: str, step: str) -> ApprovalLinks:
         answer=Instances,
         query=InstancesQuery,
         errors=(404,),
+        needs=Permission.EXECUTION_READ,
     ),
 )
 def loop_instances(call: Call, job_id: str, step: str) -> Instances:
     query = call.query(InstancesQuery)
-    return instances_of(
-        queries_jobs.instances_page(
-            call.engine, checked_id(job_id), step, query.offset, query.limit
-        )
-    )
+    job_id = call.require_job(job_id)
+    page = queries_jobs.instances_page(call.engine, job_id, step, query.offset, query.limit)
+    return instances_of(page, call.rights)

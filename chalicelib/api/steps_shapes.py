@@ -11,6 +11,7 @@ from chalicelib.api.shapes import MaybeText, Shape, Stamp, absent
 from chalicelib.domain.job import StepRecord
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.workflow import ActionType
+from chalicelib.engine.access import Rights
 from chalicelib.engine.engine import Plan
 from chalicelib.engine.queries_jobs import StepView
 
@@ -43,7 +44,8 @@ class StepRow(Shape):
 
     `loop_source`, `loop_index` and `loop_total` tell an instance; its loop has `loop` instead.
     `output_omitted`: it is large, and the route of the loop's instances has it.
-    `approval_fields` is the form of an approval.
+    `approval_fields` is the form of an approval. An action of another workspace has
+    `action_workspace` and `action_revision`, whose files, secrets and connections it runs with.
     """
 
     step_name: str
@@ -74,15 +76,18 @@ class StepRow(Shape):
     child_job_id: MaybeText
     waits_for: MaybeText
     approval_message: MaybeText
+    action_workspace: MaybeText
+    action_revision: MaybeText
     approval_fields: Annotated[
         dict[str, InputShape] | None, Field(default=None, exclude_if=absent)
     ]
 
 
-def step_of(plan: Plan, shown: StepView) -> StepRow:
-    """Return one step, or one instance of a loop."""
+def step_of(plan: Plan, shown: StepView, rights: Rights) -> StepRow:
+    """Return one step, or one instance of a loop; hidden sub-jobs are left out."""
     step = shown.step
     action = plan.definition.action_of(step)
+    owner = plan.owner_of(step)
     is_approval = action.type is ActionType.APPROVAL
     return StepRow(
         step_name=shown.name,
@@ -105,12 +110,14 @@ def step_of(plan: Plan, shown: StepView) -> StepRow:
         max_retries=shown.retries,
         waits_for=shown.waits_for,
         approval_message=shown.message,
+        action_workspace=owner.workspace if owner else None,
+        action_revision=owner.revision if owner else None,
         approval_fields=(
             {name: input_of(field) for name, field in action.input.items()}
             if is_approval
             else None
         ),
-        **_recorded(shown, shown.record),
+        **_recorded(shown, shown.record, rights),
     )
 
 
@@ -121,7 +128,7 @@ def _loop_of(shown: StepView) -> LoopRow | None:
     return LoopRow(total=loop.total, done=loop.done, failed=loop.failed, running=loop.running)
 
 
-def _recorded(shown: StepView, record: StepRecord | None) -> dict[str, Any]:
+def _recorded(shown: StepView, record: StepRecord | None, rights: Rights) -> dict[str, Any]:
     if record is None:
         fields: dict[str, Any] = dict.fromkeys(
             ("worker_id", "started_at", "completed_at", "suspended_at", "retry_at")
@@ -133,7 +140,7 @@ def _recorded(shown: StepView, record: StepRecord | None) -> dict[str, Any]:
         "completed_at": record.completed_at,
         "suspended_at": record.suspended_at,
         "retry_at": record.retry_at,
-        "child_job_id": record.child,
+        "child_job_id": rights.shown(record.child),
         "retry_attempt": record.attempt - 1,
         "retry_history": [
             PastAttempt(
@@ -141,7 +148,7 @@ def _recorded(shown: StepView, record: StepRecord | None) -> dict[str, Any]:
                 error=error,
                 started_at=past.started_at,
                 failed_at=past.failed_at,
-                child_job_id=past.child,
+                child_job_id=rights.shown(past.child),
             )
             for past, error in zip(record.history, shown.past_errors, strict=True)
         ],

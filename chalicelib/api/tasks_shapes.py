@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import Field, RootModel
@@ -11,7 +10,7 @@ from chalicelib.api.forms import InputShape, input_of
 from chalicelib.api.jobs_shapes import Layout
 from chalicelib.api.shapes import MaybeJson, MaybeNumber, MaybeText, Shape, Stamp, absent
 from chalicelib.domain.graph import layers
-from chalicelib.domain.support import unsupported
+from chalicelib.domain.masks import masked
 from chalicelib.domain.workflow import (
     Definition,
     FlowStep,
@@ -21,7 +20,9 @@ from chalicelib.domain.workflow import (
     TriggerType,
 )
 from chalicelib.engine.engine import Engine
-from chalicelib.engine.queries_registry import TaskView, is_paused_with, runs_of
+from chalicelib.engine.foreign import hindrances
+from chalicelib.engine.queries_registry import TaskView
+from chalicelib.engine.queries_triggers import NEXT_RUNS, TriggerStates
 
 
 class TaskRow(Shape):
@@ -70,19 +71,27 @@ class StepShape(Shape):
 class TriggerShape(Shape):
     """One trigger, with its next runs in UTC where it is a schedule that fires.
 
-    `paused`: its task's triggers are.
+    `enabled` and `paused` tell how it stands here, whatever the file says; `paused` also when all
+    triggers of its task are. `error` says why the run of `error_at` could not be made. Durations
+    are in seconds.
     """
 
     name: str
     type: TriggerType
     cron: MaybeText
     timezone: MaybeText
+    concurrency: MaybeText
+    on_missed: MaybeText
+    end_at: MaybeText
+    jitter: MaybeNumber
     task: str
     target_task: MaybeText
     enabled: bool
     paused: bool
     input: dict[str, Any]
     next_runs: list[Stamp]
+    error: MaybeText
+    error_at: Annotated[Stamp | None, Field(default=None, exclude_if=absent)]
 
 
 class TriggerList(RootModel[list[TriggerShape]]):
@@ -119,8 +128,8 @@ class TaskDetail(Shape):
     layout: Layout
 
 
-def task_row(view: TaskView) -> TaskRow:
-    """Return the task as a row of a list."""
+def task_row(view: TaskView, *, may_run: bool) -> TaskRow:
+    """Return the task as a row of a list; `may_run`: who asks may run it."""
     task = view.task
     return TaskRow(
         id=task.key,
@@ -130,13 +139,14 @@ def task_row(view: TaskView) -> TaskRow:
         workspace=view.workspace.name,
         folder=task.folder,
         has_triggers=bool(view.triggers),
+        can_execute=may_run,
     )
 
 
-def task_detail(engine: Engine, view: TaskView) -> TaskDetail:
-    """Return everything about a task."""
+def task_detail(engine: Engine, view: TaskView, *, may_run: bool) -> TaskDetail:
+    """Return everything about a task; `may_run`: who asks may run it."""
     task, definition = view.task, view.definition
-    paused = engine.registry.paused_tasks(view.workspace.name)
+    states = TriggerStates.of(engine, view.workspace.name)
     return TaskDetail(
         id=task.key,
         name=task.name,
@@ -147,29 +157,38 @@ def task_detail(engine: Engine, view: TaskView) -> TaskDetail:
         revision=view.workspace.revision,
         input={name: input_of(field) for name, field in task.input.items()},
         flow={key: _step(definition, step) for key, step in task.flow.items()},
-        triggers=[trigger_shape(engine, trigger, paused) for trigger in view.triggers],
+        triggers=[trigger_shape(engine, trigger, states) for trigger in view.triggers],
         connections=_connections(definition, task.input),
-        unsupported=unsupported(definition, task),
-        paused=task.key in paused,
+        can_execute=may_run,
+        unsupported=hindrances(engine, view.workspace.name, definition, task),
+        paused=task.key in states.paused_tasks,
         layout=Layout(layers=[list(layer) for layer in layers(task.flow)]),
     )
 
 
-def trigger_shape(engine: Engine, trigger: Trigger, paused: Collection[str]) -> TriggerShape:
-    """Return a trigger with its next runs; `paused` are the tasks whose triggers are."""
-    is_paused = is_paused_with(trigger, paused)
+def trigger_shape(
+    engine: Engine, trigger: Trigger, states: TriggerStates, count: int = NEXT_RUNS
+) -> TriggerShape:
+    """Return a trigger as it stands, with its next runs."""
+    record = states.record(trigger)
     is_schedule = trigger.type is TriggerType.SCHEDULER
     return TriggerShape(
         name=trigger.key,
         type=trigger.type,
         cron=trigger.cron,
         timezone=trigger.timezone if is_schedule else None,
+        concurrency=trigger.concurrency if is_schedule else None,
+        on_missed=trigger.on_missed if is_schedule else None,
+        end_at=trigger.end_at,
+        jitter=trigger.jitter_s or None,
         task=trigger.task,
         target_task=trigger.target_task,
-        enabled=trigger.enabled,
-        paused=is_paused,
+        enabled=states.is_enabled(trigger),
+        paused=states.is_paused(trigger),
         input=trigger.input,
-        next_runs=[] if is_paused else list(runs_of(engine, trigger)),
+        next_runs=states.runs(engine, trigger, count),
+        error=record.error,
+        error_at=record.error_at,
     )
 
 
@@ -181,7 +200,7 @@ def _step(definition: Definition, step: FlowStep) -> StepShape:
         name=step.name,
         description=step.description,
         depends_on=list(step.depends_on),
-        input=step.input,
+        input=masked(action.input if action else {}, step.input),
         continue_on_failure=step.continue_on_failure,
         timeout=step.timeout_s,
         when=step.when,

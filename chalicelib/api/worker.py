@@ -11,6 +11,7 @@ from chalice.app import Blueprint
 
 from chalicelib.api.edge import Call, Operation, Reply, answered, checked_id
 from chalicelib.api.shapes import Status
+from chalicelib.api.worker_access import session_token
 from chalicelib.api.worker_shapes import (
     ArchiveQuery,
     CancelledShape,
@@ -24,23 +25,25 @@ from chalicelib.api.worker_shapes import (
     Orders,
     OrdersBody,
     Registered,
+    SessionToken,
     StepName,
     WorkerBody,
     claimed,
     ordered,
 )
-from chalicelib.domain.errors import NotFoundError
-from chalicelib.domain.lifecycle import JobStatus
+from chalicelib.auth.worker_tokens import ACCESS_FOR
+from chalicelib.domain.errors import NotFoundError, PermissionDeniedError, UnauthenticatedError
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import HEARTBEAT_S
-from chalicelib.engine import remote, workers
+from chalicelib.engine import remote, remote_scope, workers
 from chalicelib.engine.payloads import load_blob
-from chalicelib.engine.queries_registry import workspace_of
 from chalicelib.engine.remote import Shown
+from chalicelib.engine.remote_scope import own_session, own_step, own_workspace
 from chalicelib.engine.workers import Hello
 
 bp = Blueprint(__name__)
 
+ACCESS_S = int(ACCESS_FOR.total_seconds())
 # Logs and outputs come in larger pieces than what people send; a Lambda function takes 6 MB.
 MAX_REPORT_BYTES = 4 * 1024 * 1024
 # An answer of a Lambda function ends at 6 MB, and Base64 makes 4 of 3.
@@ -56,7 +59,7 @@ _SUFFIX = ".tar.gz"
         summary="Open a worker's session",
         answer=Registered,
         body=HelloBody,
-        errors=(413,),
+        errors=(403, 413),
         by_worker=True,
     ),
 )
@@ -69,9 +72,38 @@ def register_worker(call: Call) -> Registered:
         exclusive=body.exclusive,
         version=body.version,
     )
-    record = workers.register(call.engine, hello)
+    if call.worker.session is not None:
+        raise UnauthenticatedError("a session is opened with the group's token, not with its own")
+    record = workers.register(call.engine, hello, call.worker.group)
     pools = list(workers.pools_of(call.engine, record))
-    return Registered(worker_id=record.worker_id, heartbeat_s=HEARTBEAT_S, pools=pools)
+    token = session_token(call.engine, call.worker, record.worker_id)
+    return Registered(
+        worker_id=record.worker_id,
+        heartbeat_s=HEARTBEAT_S,
+        pools=pools,
+        access_token=token,
+        expires_in=ACCESS_S if token else None,
+    )
+
+
+@bp.route("/token", methods=["POST"])
+@answered(
+    bp,
+    Operation(
+        summary="Get another token of a session's own, for the group's token",
+        answer=SessionToken,
+        body=WorkerBody,
+        errors=(403, 404, 413),
+        by_worker=True,
+    ),
+)
+def renew_token(call: Call) -> SessionToken:
+    session = checked_id(call.body(WorkerBody).worker_id, "a worker")
+    own_session(call.engine, call.worker, session)
+    token = session_token(call.engine, call.worker, session)
+    if token is None or call.worker.session is not None:
+        raise PermissionDeniedError("sessions' tokens are given out for the token of a group only")
+    return SessionToken(access_token=token, expires_in=ACCESS_S)
 
 
 @bp.route("/heartbeat", methods=["POST"])
@@ -90,7 +122,7 @@ def beat(call: Call) -> Orders:
     worker_id = checked_id(body.worker_id, "a worker")
     running = body.running
     held = None if running is None else _refs(running)
-    return ordered(workers.heartbeat(call.engine, worker_id, held))
+    return ordered(remote_scope.heartbeat(call.engine, call.worker, worker_id, held))
 
 
 @bp.route("/orders", methods=["POST"])
@@ -100,14 +132,14 @@ def beat(call: Call) -> Orders:
         summary="Ask which running steps must stop; writes nothing",
         answer=Orders,
         body=OrdersBody,
-        errors=(413,),
+        errors=(404, 413),
         by_worker=True,
     ),
 )
 def give_orders(call: Call) -> Orders:
     body = call.body(OrdersBody)
-    checked_id(body.worker_id, "a worker")
-    return ordered(workers.orders(call.engine, _refs(body.running)))
+    own_session(call.engine, call.worker, checked_id(body.worker_id, "a worker"))
+    return ordered(remote_scope.orders(call.engine, call.worker, _refs(body.running)))
 
 
 @bp.route("/sign-off", methods=["POST"])
@@ -122,7 +154,9 @@ def give_orders(call: Call) -> Orders:
     ),
 )
 def sign_off_worker(call: Call) -> Status:
-    workers.sign_off(call.engine, checked_id(call.body(WorkerBody).worker_id, "a worker"))
+    session = checked_id(call.body(WorkerBody).worker_id, "a worker")
+    own_session(call.engine, call.worker, session)
+    workers.sign_off(call.engine, session)
     return Status()
 
 
@@ -140,6 +174,7 @@ def sign_off_worker(call: Call) -> Status:
 def claim_step(call: Call) -> Claimed:
     body = call.body(ClaimBody)
     session = checked_id(body.worker_id, "a worker")
+    own_session(call.engine, call.worker, session)
     found = remote.next_assignment(
         call.engine, session, body.capabilities, body.wait_s, body.pools
     )
@@ -159,7 +194,10 @@ def claim_step(call: Call) -> Claimed:
 )
 def start_step(call: Call, job_id: str, step: str) -> Status:
     session = checked_id(call.body(WorkerBody).worker_id, "a worker")
-    remote.held_by(call.engine, _ref(job_id, step), Shown(session=session))
+    own_session(call.engine, call.worker, session)
+    ref = _ref(job_id, step)
+    own_step(call.engine, call.worker, ref)
+    remote.held_by(call.engine, ref, Shown(session=session))
     return Status()
 
 
@@ -179,6 +217,9 @@ def complete_step(call: Call, job_id: str, step: str) -> Completed:
     body = call.body(CompleteBody)
     shown = Shown(attempt=body.attempt, lease=body.lease, session=body.worker_id)
     ref = _ref(job_id, step)
+    if body.worker_id is not None:
+        own_session(call.engine, call.worker, body.worker_id)
+    own_step(call.engine, call.worker, ref, has_lease=body.lease is not None)
     found = remote.complete_remote(call.engine, ref, shown, body.outcome(), go_on=body.next)
     return Completed(next=claimed(found) if found else None)
 
@@ -194,8 +235,8 @@ def complete_step(call: Call, job_id: str, step: str) -> Completed:
     ),
 )
 def is_cancelled(call: Call, job_id: str) -> CancelledShape:
-    job = call.engine.jobs.get(checked_id(job_id))
-    return CancelledShape(cancelled=job.status is JobStatus.CANCELLED)
+    cancelled = remote_scope.own_job(call.engine, call.worker, checked_id(job_id))
+    return CancelledShape(cancelled=cancelled)
 
 
 @bp.route("/jobs/{job_id}/logs", methods=["POST"])
@@ -214,6 +255,7 @@ def append_log(call: Call, job_id: str) -> Status:
     body = call.body(LogsBody)
     shown = Shown(attempt=body.attempt, lease=body.lease)
     ref = _ref(job_id, body.step_name)
+    own_step(call.engine, call.worker, ref, has_lease=body.lease is not None)
     remote.append_remote(call.engine, ref, shown, body.first, body.parsed())
     return Status()
 
@@ -234,7 +276,7 @@ def get_archive(call: Call, archive: str) -> Reply:
     name = archive.removesuffix(_SUFFIX)
     if name == archive:
         raise NotFoundError(f"files of a workspace end in {_SUFFIX}: {archive[:80]!r} does not")
-    record = workspace_of(call.engine, name)
+    record = own_workspace(call.engine, call.worker, name)
     wanted = call.query(ArchiveQuery).revision or record.revision
     if wanted is None:
         raise NotFoundError(f"workspace {name!r} has no valid revision yet")

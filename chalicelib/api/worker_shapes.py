@@ -13,13 +13,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from chalicelib.api.bodies import Body, Query
-from chalicelib.api.shapes import Shape, Status
+from chalicelib.api.shapes import MaybeNumber, MaybeText, Shape, Status, absent
+from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.logs import LogLine
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.steps import Assignment, Outcome
 from chalicelib.engine.workers import Orders as EngineOrders
 
-Attempt = Annotated[int, Field(ge=1)]
+Attempt = Annotated[int, Field(ge=1, le=10**12)]
+# It becomes a part of a key.
+LONGEST_STEP = 300
+Lease = Annotated[str, Field(max_length=128, pattern=r"^[0-9A-Za-z_.-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -34,11 +38,23 @@ class HelloBody(Body):
 
 
 class Registered(Shape):
-    """The session, how often it is to be heard, in seconds, and which pools it takes from."""
+    """The session, how often it is to be heard, in seconds, and which pools it takes from.
+
+    A worker of a group also gets a token of its session's own, good for `expires_in` seconds.
+    """
 
     worker_id: str
     heartbeat_s: int
     pools: list[str]
+    access_token: MaybeText
+    expires_in: MaybeNumber
+
+
+class SessionToken(Shape):
+    """A session's own token, and for how many seconds it is good."""
+
+    access_token: str
+    expires_in: int
 
 
 class StepName(Body):
@@ -115,8 +131,20 @@ class ActionSpec(Shape):
     runner: str
 
 
+class EventSourceConfig(Shape):
+    """For which trigger a consumer emits, and which task each event starts."""
+
+    workspace: str
+    source_id: str
+    target_task: str
+
+
 class Claimed(Shape):
-    """A claimed attempt; every member is null when there was nothing to claim."""
+    """A claimed attempt; every member is null when there was nothing to claim.
+
+    `secrets` must not be seen in what the worker reports. `references` are what marks in `env` and
+    `args` stand for, which the worker resolves.
+    """
 
     workspace: str | None = None
     job_id: str | None = None
@@ -133,6 +161,9 @@ class Claimed(Shape):
     attempt: int | None = None
     lease: str | None = None
     idempotency_key: str | None = None
+    secrets: list[str] | None = None
+    references: dict[str, str] | None = None
+    event_source_config: Annotated[EventSourceConfig | None, Field(exclude_if=absent)] = None
 
 
 class CompleteBody(Body):
@@ -143,7 +174,7 @@ class CompleteBody(Body):
     error: str | None = None
     cancelled: bool = False
     attempt: Attempt | None = None
-    lease: str | None = None
+    lease: Lease | None = None
     worker_id: str | None = None
     next: bool = False
 
@@ -182,7 +213,7 @@ class LogsBody(Body):
     lines: list[LineShape]
     attempt: Attempt | None = None
     first: Attempt | None = None
-    lease: str | None = None
+    lease: Lease | None = None
 
     def parsed(self) -> list[LogLine]:
         """Return the lines; a time without a zone is UTC."""
@@ -222,11 +253,21 @@ def claimed(found: Assignment) -> Claimed:
         attempt=found.hold.attempt,
         lease=found.hold.lease,
         idempotency_key=found.idempotency_key,
+        secrets=list(found.rendered.secrets),
+        references=found.rendered.references,
+        event_source_config=_emits(found),
     )
 
 
 def step_ref(job_id: str, step: str) -> StepRef:
-    """Return a reference as a worker spells it."""
+    """Return a reference as a worker spells it.
+
+    Raises:
+        NotFoundError: nothing is named so; an output's key is made of the name.
+    """
+    is_plain = 0 < len(step) <= LONGEST_STEP and step.isprintable()
+    if not is_plain or not {".", ".."}.isdisjoint(step.split("/")):
+        raise NotFoundError(f"there is no step {step[:80]!r}")
     return StepRef(job_id.lower(), step)
 
 
@@ -241,6 +282,15 @@ def _spec(found: Assignment) -> ActionSpec:
         interpreter=action.interpreter,
         dependencies=list(action.dependencies),
         runner=action.runner.value,
+    )
+
+
+def _emits(found: Assignment) -> EventSourceConfig | None:
+    source = found.emits
+    if source is None:
+        return None
+    return EventSourceConfig(
+        workspace=source.workspace, source_id=source.source_id, target_task=source.target_task
     )
 
 

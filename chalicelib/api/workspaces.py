@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,16 @@ from chalicelib.api.workspaces_shapes import (
     workspace_row,
 )
 from chalicelib.domain import keys
+from chalicelib.domain.callers import Permission, by_of
 from chalicelib.domain.errors import InvalidError, NotFoundError, RateLimitedError, WorkspaceError
 from chalicelib.domain.names import is_workspace_name
+from chalicelib.domain.origins import Holder, Origin, SourceKind, SourceRecord
 from chalicelib.domain.reading import spelled
 from chalicelib.domain.workflow import Finding, Severity
 from chalicelib.engine.queries_registry import workspace_of
 from chalicelib.workspaces.folder import read_folder
 from chalicelib.workspaces.publish import Published, publish
+from chalicelib.workspaces.sources import look
 from chalicelib.workspaces.tarball import unpack
 
 bp = Blueprint(__name__)
@@ -36,41 +39,79 @@ UPLOAD_S = 300
 
 
 @bp.route("/workspaces", methods=["GET"])
-@answered(bp, Operation(summary="List workspaces", answer=WorkspaceList))
+@answered(
+    bp, Operation(summary="List workspaces", answer=WorkspaceList, needs=Permission.JOB_READ)
+)
 def list_workspaces(call: Call) -> WorkspaceList:
-    return WorkspaceList([workspace_row(record) for record in call.engine.registry.workspaces()])
+    rights = call.rights
+    found = [one for one in call.engine.registry.workspaces() if rights.sees(one.name)]
+    sources = {one.name: one.trouble for one in call.engine.sources.all(Holder.WORKSPACE)}
+    return WorkspaceList(
+        [workspace_row(call.engine, one, rights, sources.get(one.name)) for one in found]
+    )
 
 
 @bp.route("/workspaces/{ws}/refresh", methods=["POST"])
 @answered(
     bp,
     Operation(
-        summary="Read a folder workspace again", answer=Refreshed, errors=(404, 409, 422, 429)
+        summary="Read a workspace's source again",
+        answer=Refreshed,
+        errors=(404, 409, 422, 429),
+        needs=Permission.JOB_EXECUTE,
     ),
 )
 def refresh_workspace(call: Call, ws: str) -> Answer:
+    call.require(ws)
     record = workspace_of(call.engine, ws)
+    source = call.engine.sources.get(Holder.WORKSPACE, ws)
+    if source is not None and source.source.kind is not SourceKind.PUSH:
+        return _refreshed(call, source)
     if record.source is None or not Path(record.source).is_dir():
         return Refreshed(workspace=ws, revision=record.revision, refreshed=False)
-    if record.tried_at is not None:
-        wait = record.tried_at + REFRESH_PAUSE - call.engine.clock.now()
-        if wait > timedelta():
-            raise RateLimitedError(
-                f"workspace {ws!r} was read a moment ago: try again in a few seconds",
-                math.ceil(wait.total_seconds()),
-            )
-    published = publish(call.engine, ws, read_folder(Path(record.source)), record.source)
+    _check_pause(call, ws, record.tried_at)
+    origin = Origin(kind=SourceKind.FOLDER.value, by=by_of(call.caller))
+    tree = read_folder(Path(record.source))
+    published = publish(call.engine, ws, tree, record.source, origin)
     if not published.ok:
         return _refusal(call, published)
     return Refreshed(workspace=ws, revision=published.revision, refreshed=True)
 
 
+def _refreshed(call: Call, source: SourceRecord) -> Answer:
+    _check_pause(call, source.name, source.tried_at)
+    looked = look(call.engine, source)
+    published = Published(looked.revision, looked.changed, looked.findings)
+    if not published.ok:
+        return _refusal(call, published)
+    return Refreshed(workspace=source.name, revision=looked.revision, refreshed=True)
+
+
+def _check_pause(call: Call, ws: str, tried_at: datetime | None) -> None:
+    """Raise RateLimitedError within five seconds of the last try."""
+    if tried_at is None:
+        return
+    wait = tried_at + REFRESH_PAUSE - call.engine.clock.now()
+    if wait > timedelta():
+        raise RateLimitedError(
+            f"workspace {ws!r} was read a moment ago: try again in a few seconds",
+            math.ceil(wait.total_seconds()),
+        )
+
+
 @bp.route("/workspaces/{ws}/uploads", methods=["POST"])
 @answered(
-    bp, Operation(summary="Get a place to PUT a workspace's tar.gz", answer=Upload, status=201)
+    bp,
+    Operation(
+        summary="Get a place to PUT a workspace's tar.gz",
+        answer=Upload,
+        status=201,
+        needs=Permission.JOB_WRITE,
+    ),
 )
 def create_upload(call: Call, ws: str) -> Upload:
     _check_name(ws)
+    call.require_whole(ws)
     upload_id = call.engine.ids.job_id()
     url = call.engine.blobs.upload_url(keys.upload_blob(upload_id), UPLOAD_S)
     return Upload(upload_id=upload_id, url=url, expires_in_s=UPLOAD_S)
@@ -84,11 +125,14 @@ def create_upload(call: Call, ws: str) -> Upload:
         answer=PublishedShape,
         body=RevisionBody,
         errors=(404, 409, 413, 422),
+        needs=Permission.JOB_WRITE,
     ),
 )
 def create_revision(call: Call, ws: str) -> Answer:
     _check_name(ws)
-    upload_id = checked_id(call.body(RevisionBody).upload_id, "an upload")
+    call.require_whole(ws)
+    body = call.body(RevisionBody)
+    upload_id = checked_id(body.upload_id, "an upload")
     blob = keys.upload_blob(upload_id)
     try:
         content = call.engine.blobs.get(blob)
@@ -97,7 +141,8 @@ def create_revision(call: Call, ws: str) -> Answer:
             f"upload {upload_id} holds nothing: PUT the tar.gz to its url first; an upload can "
             "be published once"
         ) from None
-    published = publish(call.engine, ws, unpack(content))
+    origin = Origin(by=by_of(call.caller), message=body.message)
+    published = publish(call.engine, ws, unpack(content), None, origin)
     call.engine.blobs.delete(blob)
     if not published.ok or published.revision is None:
         return _refusal(call, published)

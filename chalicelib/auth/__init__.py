@@ -1,1 +1,1 @@
-"""Who may do what: signed links, and later tokens, accounts and permissions."""
+"""Who may do what: passwords, tokens, keys, signed links."""

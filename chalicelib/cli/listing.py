@@ -1,4 +1,4 @@
-"""`stroem tasks`, `actions`, `triggers`, `inspect`: what a workspace in a folder holds.
+"""`stroem tasks`, `actions`, `inspect`: what a workspace in a folder holds.
 
 `tasks --remote` asks the server instead.
 """
@@ -64,15 +64,6 @@ def actions(path: Folder = Path(), form: Output = Form.TABLE) -> None:
         for action in named_actions(definition_in(path))
     ]
     _show(("NAME", "TYPE", "LANGUAGE", "DESCRIPTION"), rows, form)
-
-
-def triggers(path: Folder = Path(), form: Output = Form.TABLE) -> None:
-    """List the triggers of a folder's workspace."""
-    rows = [
-        (t.key, t.type.value, t.task, t.enabled, t.cron or t.name or t.target_task)
-        for t in definition_in(path).triggers.values()
-    ]
-    _show(("NAME", "TYPE", "TASK", "ENABLED", "BY"), rows, form)
 
 
 def inspect(task: TaskName, path: Folder = Path(), form: Output = Form.TABLE) -> None:

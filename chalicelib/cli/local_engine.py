@@ -11,7 +11,7 @@ from chalicelib.queue.memory import MemoryQueue
 from chalicelib.store.memory import MemoryBlobs, MemoryLogs, MemoryRegistry
 from chalicelib.store.memory_jobs import MemoryJobs
 from chalicelib.store.memory_slots import MemorySlots
-from chalicelib.wiring import SystemClock, SystemIds, system_renderer
+from chalicelib.wiring import SystemClock, SystemIds, account_secrets, system_renderer
 from chalicelib.workspaces.definitions import StoredDefinitions
 
 # The one pool here: this process takes whatever there is.
@@ -46,4 +46,6 @@ def memory_engine(blobs: MemoryBlobs | None = None) -> Engine:
         renderer=system_renderer(),
         links=NoLinks(),
         limits=Limits(),
+        # With the AWS rights of who runs this, if any.
+        secrets=account_secrets(None, None),
     )

@@ -209,6 +209,7 @@ class LocalRun:
         )
         host = Host(
             environ=os.environ,
+            secret_env=("*",),
             cache_dir=self.folder / "cache",
             clock=self._engine.clock,
             temp_dir=self.folder,

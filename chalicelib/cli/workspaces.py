@@ -14,7 +14,13 @@ from chalicelib.cli.output import Form
 from chalicelib.cli.remote import DEFAULT_URL, Server, Token, client_of
 
 Output = Annotated[Form, typer.Option("--output", "-o", help="Form of the data.")]
-Name = Annotated[str, typer.Option("--name", "-w", help="Name of the workspace on the server.")]
+Name = Annotated[
+    str,
+    typer.Option("--workspace", "-w", "--name", help="Name of the workspace on the server."),
+]
+Message = Annotated[
+    str | None, typer.Option("--message", "-m", help="What is said of it in the history.")
+]
 Source = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the workspace.")]
 
 workspace = typer.Typer(help="Change a workspace on a server.", no_args_is_help=True)
@@ -42,6 +48,7 @@ def workspaces(
 def push(
     source: Source = Path(),
     name: Name = "default",
+    message: Message = None,
     form: Output = Form.TABLE,
     server: Server = DEFAULT_URL,
     token: Token = None,
@@ -62,7 +69,7 @@ def push(
     content = pack(tree)
     output.say(f"sending {len(tree.files)} files, {len(content) / 1024:.0f} KB …")
     client.put_to(upload["url"], content)
-    body = {"upload_id": upload["upload_id"]}
+    body = {"upload_id": upload["upload_id"]} | ({"message": message} if message else {})
     answer = client.post(path_of("api", "workspaces", name, "revisions"), body)
     if form is Form.JSON:
         output.data(answer)

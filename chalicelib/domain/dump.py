@@ -13,6 +13,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, cast
 
 from chalicelib.domain.errors import InvalidError
+from chalicelib.domain.signatures import HmacRule, Scheme
 from chalicelib.domain.values import JsonObject, JsonValue
 from chalicelib.domain.workflow import (
     Action,
@@ -29,6 +30,7 @@ from chalicelib.domain.workflow import (
     InputField,
     Language,
     McpServer,
+    Notify,
     OnLimit,
     OutputField,
     Priority,
@@ -139,6 +141,14 @@ _ACTION = _of(
     output=_map_of(_of(OutputField, options=tuple)),
     retry=_RETRY,
 )
+_NOTIFY = _many(_of(Notify, on=tuple, secrets=tuple))
+_TRIGGER = _of(
+    Trigger,
+    type=TriggerType,
+    secrets=tuple,
+    events=tuple,
+    hmac=_of(HmacRule, scheme=Scheme, secrets=tuple),
+)
 _STEP = _of(FlowStep, depends_on=tuple, retry=_RETRY)
 _TASK = _of(
     Task,
@@ -148,16 +158,18 @@ _TASK = _of(
     hooks=_HOOKS,
     concurrency=_of(Concurrency, on_limit=OnLimit),
     priority=Priority,
+    notify=_NOTIFY,
 )
 _DEFINITION = _of(
     Definition,
     actions=_map_of(_ACTION),
     tasks=_map_of(_TASK),
-    triggers=_map_of(_of(Trigger, type=TriggerType)),
+    triggers=_map_of(_TRIGGER),
     connection_types=_map_of(_map_of(_of(ConnectionField))),
     connections=_map_of(_of(Connection)),
     mcp_servers=_map_of(_of(McpServer, args=tuple)),
     hooks=_HOOKS,
+    notify=_NOTIFY,
 )
 _MODELS: tuple[type[Any], ...] = (
     Action,
@@ -167,10 +179,12 @@ _MODELS: tuple[type[Any], ...] = (
     ConnectionField,
     Definition,
     FlowStep,
+    HmacRule,
     Hook,
     Hooks,
     InputField,
     McpServer,
+    Notify,
     OutputField,
     Resources,
     Retry,

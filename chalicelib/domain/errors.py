@@ -7,8 +7,10 @@ StroemError
 │   ├── WorkspaceError   a workspace that does not load: carries findings
 │   └── TemplateError    a template that does not parse or render
 ├── NotFoundError
+│   └── HiddenError      it may be there, but not for this caller: looks like its parent
 ├── ConflictError        the thing is not in the state that the request needs
 │   ├── FencedError      another attempt, session or worker holds the step
+│   │   └── ForeignStepError
 │   ├── TooEarlyError    the attempt is not to begin yet
 │   └── IdempotencyError the same key came with another body
 ├── TooLargeError
@@ -72,6 +74,10 @@ class NotFoundError(StroemError):
     code = "not-found"
 
 
+class HiddenError(NotFoundError):
+    """The caller may not know whether there is such a thing; audited as a denial."""
+
+
 class ConflictError(StroemError):
     """The thing is not in the state that the request needs."""
 
@@ -82,6 +88,10 @@ class FencedError(ConflictError):
     """Another attempt, session or worker holds the step: stop working on it."""
 
     code = "fenced"
+
+
+class ForeignStepError(FencedError):
+    """The step is of another worker's session; audited as a denial."""
 
 
 class TooEarlyError(ConflictError):

@@ -54,15 +54,25 @@ def hooks_of(definition: Definition, task: Task, job: Job, event: HookEvent) -> 
 
     What a hook made fires none, nor do its sub-jobs.
     """
-    if job.from_hook or job.source_type is SourceType.HOOK:
+    if makes_no_more(job):
         return ()
     own: tuple[Hook, ...] | None = getattr(task.hooks, event.value)
     if own is not None:
         return own
-    if job.source_type not in _TOP_LEVEL:
+    if not is_top_level(job):
         return ()
     general: tuple[Hook, ...] | None = getattr(definition.hooks, event.value)
     return general or ()
+
+
+def makes_no_more(job: Job) -> bool:
+    """Say whether a hook made the job, or one of its parents: its end fires nothing."""
+    return job.from_hook or job.source_type is SourceType.HOOK
+
+
+def is_top_level(job: Job) -> bool:
+    """Say whether people or triggers started the job, so that the workspace's lists are for it."""
+    return job.source_type in _TOP_LEVEL
 
 
 def hook_task_name(action: str) -> str:
@@ -72,7 +82,12 @@ def hook_task_name(action: str) -> str:
 
 def is_hook_task(task: Task) -> bool:
     """Say whether the task runs a hook's action."""
-    return task.key.startswith(_PREFIX)
+    return is_hook_task_name(task.key)
+
+
+def is_hook_task_name(name: str) -> bool:
+    """Say whether this names the task of a hook's job."""
+    return name.startswith(_PREFIX)
 
 
 def find_task(definition: Definition, name: str) -> Task | None:
@@ -97,6 +112,15 @@ def task_of(definition: Definition, hook: Hook) -> Task:
         raise InvalidError(f"there is no action {hook.action!r} in this workspace")
     is_task = action.type is ActionType.TASK
     return runnable(definition, (action.task or "") if is_task else hook_task_name(hook.action))
+
+
+def named_task(definition: Definition, hook: Hook) -> Task | None:
+    """Return the task that a hook's job would run, if there is one; see `task_of`."""
+    action = definition.actions.get(hook.action)
+    if action is None:
+        return None
+    is_task = action.type is ActionType.TASK
+    return find_task(definition, (action.task or "") if is_task else hook_task_name(hook.action))
 
 
 def runnable(definition: Definition, name: str) -> Task:

@@ -30,6 +30,7 @@ class AfterAction(StrEnum):
     RETRY = "retry"
     PARENT = "parent"
     HOOKS = "hooks"
+    NOTIFY = "notify"
     ARCHIVE_LOG = "archive_log"
 
 
@@ -68,6 +69,7 @@ class Job:
     `seed` says which records a re-run takes over from `source_job`; nothing begins before they
     stand (`is_seeded`).
     `reason` says why it ended, where its steps do not.
+    `pins` are the revisions of other workspaces whose actions it uses, by name.
     `retry_of` is the first job of a chain of tries, `retry_job` the next one after this.
     """
 
@@ -107,6 +109,7 @@ class Job:
     seed: BlobRef | None = None
     is_seeded: bool = False
     reruns: frozenset[str] = frozenset()
+    pins: tuple[tuple[str, str], ...] = ()
 
     @property
     def may_begin(self) -> bool:

@@ -116,8 +116,58 @@ def list_sk(created_at: str, job_id: str) -> str:
 
 
 WORKSPACES_PK = "WORKSPACES"
+# In the index `due`, what is to be told outside.
+DELIVERIES_DUE_PK = "DELIVERIES"
 WORKERS_PK = "WORKERS"
 POOLS_PK = "POOLS"
+WORKER_GROUPS_PK = "WORKER_GROUPS"
+EVENT_SOURCES_PK = "EVENT_SOURCES"
+ACL_PK = "ACL"
+ROLES_PK = "ROLES"
+USERS_PK = "USERS"
+EMAILS_PK = "EMAILS"
+API_KEYS_PK = "API_KEYS"
+DEVICE_GRANTS_PK = "DEVICE_GRANTS"
+
+
+def sessions_pk(user_id: str) -> str:
+    """Return the partition of a user's sessions."""
+    return f"SESSIONS#{user_id}"
+
+
+def identities_pk(issuer: str) -> str:
+    """Return the partition of those who come from an issuer; its items are their subjects."""
+    return f"IDENTITIES#{issuer}"
+
+
+def throttle_pk(name: str) -> str:
+    """Return the partition of a throttle: of log-ins from one place, say."""
+    return f"THROTTLE#{name}"
+
+
+def hook_pk(name: str) -> str:
+    """Return the partition of a webhook's name; the workspaces that have it are in it."""
+    return f"HOOK#{name}"
+
+
+def hook_seen_pk(hook: str) -> str:
+    """Return the partition of the deliveries that a webhook took lately."""
+    return f"HOOK_SEEN#{hook}"
+
+
+def hook_calls_pk(hook: str) -> str:
+    """Return the partition of a webhook's calls by the minute."""
+    return f"HOOK_CALLS#{hook}"
+
+
+def deliveries_pk(job_id: str) -> str:
+    """Return the partition of what is told outside of a job's end."""
+    return f"DELIVERIES#{job_id}"
+
+
+def deliveries_of(pk: str) -> str:
+    """Return the job that a partition key made by `deliveries_pk` names."""
+    return pk.removeprefix("DELIVERIES#")
 
 
 def revisions_pk(workspace: str) -> str:
@@ -125,9 +175,87 @@ def revisions_pk(workspace: str) -> str:
     return f"WORKSPACE#{workspace}"
 
 
+SOURCES_PK = "SOURCES"
+
+
+def source_prefix(holder: str) -> str:
+    """Return what the sort keys of the sources of all workspaces, or libraries, begin with."""
+    return f"{holder}#"
+
+
+def source_sk(holder: str, name: str) -> str:
+    """Return the sort key of a source. All are in one partition: the tick reads it once."""
+    return source_prefix(holder) + name
+
+
+def source_of(sk: str) -> tuple[str, str]:
+    """Return holder and name that a sort key made by `source_sk` names."""
+    holder, _, name = sk.partition("#")
+    return holder, name
+
+
+def published_pk(workspace: str) -> str:
+    """Return the partition of what was published in a workspace."""
+    return f"PUBLISHED#{workspace}"
+
+
+def published_sk(at: str, revision: str) -> str:
+    """Return the sort key of a revision's coming into force: by time."""
+    return f"{at}#{revision}"
+
+
 def paused_pk(workspace: str) -> str:
     """Return the partition of a workspace's tasks whose triggers are paused."""
     return f"PAUSED#{workspace}"
+
+
+# The parts of the index `due` of `registry`: one is enough, since few are written each second.
+TRIGGERS_DUE = "DUE#triggers"
+BACKFILLS_DUE = "DUE#backfills"
+SCHEDULED_PK = "SCHEDULED"
+_TRIGGERS = "TRIGGERS#"
+_BACKFILLS = "BACKFILLS#"
+
+
+def triggers_pk(workspace: str) -> str:
+    """Return the partition of what is kept of a workspace's triggers."""
+    return _TRIGGERS + workspace
+
+
+def workspace_of_triggers(pk: str) -> str:
+    """Return the workspace that a partition key made by `triggers_pk` names."""
+    return pk.removeprefix(_TRIGGERS)
+
+
+def backfills_pk(workspace: str) -> str:
+    """Return the partition of a workspace's backfills."""
+    return _BACKFILLS + workspace
+
+
+def workspace_of_backfills(pk: str) -> str:
+    """Return the workspace that a partition key made by `backfills_pk` names."""
+    return pk.removeprefix(_BACKFILLS)
+
+
+def audit_pk(day: str) -> str:
+    """Return the partition of a day's audit records; `day` is `YYYY-MM-DD` in UTC."""
+    return f"AUDIT#{day}"
+
+
+def audit_sk(at: str, chain: str, number: int) -> str:
+    """Return the sort key of an audit record: by time, then by the chain that it stands in."""
+    return f"{at}#{chain}#{number:08d}"
+
+
+def event_source_sk(workspace: str, name: str) -> str:
+    """Return the sort key of an event source; without a name, of its workspace's mark."""
+    return f"{workspace}/{name}"
+
+
+def event_source_of(sk: str) -> tuple[str, str]:
+    """Return the workspace and the name that a sort key made by `event_source_sk` has."""
+    workspace, _, name = sk.partition("/")
+    return workspace, name
 
 
 def log_pk(job_id: str) -> str:
@@ -155,6 +283,11 @@ def archive_blob(workspace: str, revision: str) -> str:
     return f"workspaces/{workspace}/{revision}/files.tar.gz"
 
 
+def library_blob(library: str, revision: str) -> str:
+    """Return the key of a library's files."""
+    return f"workspaces/_libraries/{library}/{revision}/files.tar.gz"
+
+
 def upload_blob(upload_id: str) -> str:
     """Return the key of an upload that waits to be published."""
     return f"uploads/{upload_id}.tar.gz"
@@ -172,6 +305,12 @@ def input_blob(workspace: str, job_id: str, digest: str) -> str:
 def secret_input_blob(workspace: str, job_id: str, digest: str) -> str:
     """Return the key of the values of a job's secret inputs; `digest` as for `input_blob`."""
     return f"jobs/{workspace}/{job_id}/{digest}/secret-input.json"
+
+
+def may_hold_secrets(key: str) -> bool:
+    """Say whether an object is one of those in which secrets may stand as they are."""
+    kind = key.partition("/")[0]
+    return kind in ("workspaces", "uploads", "items") or key.endswith("/secret-input.json")
 
 
 def output_blob(job_id: str, step: str, attempt: int, lease: str) -> str:

@@ -5,12 +5,33 @@ The one rule: a mask is never taken for a value. Source: HTTP API, "Rerun".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chalicelib.domain.errors import InvalidError, Violation
 from chalicelib.domain.job import SECRET_MASK
+from chalicelib.domain.template import has_template
 from chalicelib.domain.values import JsonObject, JsonValue
+from chalicelib.domain.workflow import InputField
 
 REDACTED = "••••••"
 _MASKS = frozenset({SECRET_MASK, REDACTED})
+
+
+def masked(fields: Mapping[str, InputField], values: JsonObject) -> JsonObject:
+    """Return inputs as people may see them: what secret fields are given is masked.
+
+    Templates are shown: they say where a secret comes from, not what it is.
+    """
+    hidden = [
+        name
+        for name, value in values.items()
+        if name in fields and fields[name].secret and not _is_template(value)
+    ]
+    return {**values, **dict.fromkeys(hidden, SECRET_MASK)}
+
+
+def _is_template(value: JsonValue) -> bool:
+    return isinstance(value, str) and has_template(value)
 
 
 def restored(given: JsonObject, shown: JsonObject, real: JsonObject) -> JsonObject:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from chalicelib.domain.workflow import Action, ActionType, Priority, RunnerKind
 
@@ -67,19 +68,21 @@ def needs_of(lane: str) -> str:
 class Reach:
     """What a worker can do and which tags it has: contains the pools that it takes from.
 
-    An exclusive one takes only what asks for all of its tags.
+    An exclusive one takes only what asks for all of its tags. `only` are names, or globs, of the
+    pools that it may take from at all; None: all.
     """
 
     abilities: frozenset[str]
     tags: frozenset[str] = frozenset()
     exclusive: bool = False
+    only: tuple[str, ...] | None = None
 
     def __contains__(self, pool: object) -> bool:
         """Say whether the worker takes from the pool, or from the lane of it."""
         if not isinstance(pool, str):
             return False
         ability, tags = _needs(pool)
-        if ability not in self.abilities or not tags <= self.tags:
+        if ability not in self.abilities or not tags <= self.tags or not self._may(pool):
             return False
         return not self.exclusive or self.tags <= tags
 
@@ -89,11 +92,17 @@ class Reach:
         found = [pool for pool in dict.fromkeys(pools) if pool in self]
         return tuple(sorted(found, key=lambda pool: ranks[priority_of(pool)]))
 
+    def _may(self, lane: str) -> bool:
+        return self.only is None or any(fnmatchcase(_base(lane), name) for name in self.only)
+
 
 def _needs(lane: str) -> tuple[str, frozenset[str]]:
-    pool = lane.removesuffix(_LANES[priority_of(lane)])
-    ability, *tags = pool.split("-")
+    ability, *tags = _base(lane).split("-")
     return ability, frozenset(map(_read, tags))
+
+
+def _base(lane: str) -> str:
+    return lane.removesuffix(_LANES[priority_of(lane)])
 
 
 def _spelled(tag: str) -> str:

@@ -6,13 +6,16 @@ One error anywhere, and there is no definition: a bad workspace never replaces a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.errors import Violation, WorkspaceError
+from chalicelib.domain.libraries import Library, with_libraries
 from chalicelib.domain.parse.definition import parse_definition
 from chalicelib.domain.parse.files import merge_files
 from chalicelib.domain.parse.report import Report
 from chalicelib.domain.sources import WorkspaceTree
+from chalicelib.domain.validate.libraries import check_libraries, without_theirs
 from chalicelib.domain.validate.workspace import validate
 from chalicelib.domain.workflow import Definition, Finding, Severity
 
@@ -58,14 +61,19 @@ class Loaded:
         raise WorkspaceError(f"the workspace does not load: {lines}{more}", violations)
 
 
-def read_workspace(tree: WorkspaceTree) -> Loaded:
-    """Find, merge, parse and validate the workspace's files. All findings come back at once."""
+def read_workspace(tree: WorkspaceTree, libraries: Sequence[Library] = ()) -> Loaded:
+    """Find, merge, parse and validate the workspace's files. All findings come back at once.
+
+    What the libraries bring is part of the definition; findings are about the workspace's own.
+    """
     merged = merge_files(tree)
     report = Report(merged.locate)
     report.extend(merged.findings)
-    definition = parse_definition(merged, report)
+    own = parse_definition(merged, report)
+    definition = with_libraries(own, libraries)
     validate(definition, report, tree, strict_scripts=merged.raw.get("strict_scripts") is True)
-    findings = report.findings()
+    check_libraries(own, libraries, definition.actions, report)
+    findings = without_theirs(report.findings(), libraries)
     is_bad = any(finding.severity is Severity.ERROR for finding in findings)
     return Loaded(None if is_bad else definition, findings)
 

@@ -27,13 +27,14 @@ def unsupported(definition: Definition, task: Task) -> list[str]:
     """
     return [
         reason
-        for one in _with_children(definition, task)
+        for one in with_children(definition, task)
         for step in one.flow.values()
         for reason in _of_step(definition, step, None if one is task else one)
     ]
 
 
-def _with_children(definition: Definition, task: Task) -> Iterator[Task]:
+def with_children(definition: Definition, task: Task) -> Iterator[Task]:
+    """Yield the task and all that its sub-jobs run, each once."""
     pending, seen = [task], {task.key}
     while pending:
         one = pending.pop(0)

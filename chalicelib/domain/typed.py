@@ -28,6 +28,17 @@ def typed(field: InputField, text: str) -> JsonValue:
     return text if read is None or len(word) > _MOST_LETTERS else read(word, text)
 
 
+def typed_as(kind: str, written: JsonValue, value: JsonValue) -> JsonValue:
+    """Return a connection's value as its field's type, where a template or reference gave text.
+
+    What stands in the definition as it is stays as it is.
+    """
+    if value is written or value == written or not isinstance(value, str):
+        return value
+    read = _READERS.get(kind)
+    return value if read is None else read(value.strip(), value)
+
+
 def _integer_in(word: str, text: str) -> JsonValue:
     return int(word) if _INTEGER.fullmatch(word) else text
 

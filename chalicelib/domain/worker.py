@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.domain.values import StepRef
+from chalicelib.domain.worker_groups import EVERYTHING, Scope
 
 HEARTBEAT_S = 20
 SILENT_AFTER = timedelta(seconds=60)
@@ -27,7 +28,10 @@ class WorkerStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRecord:
-    """A session. `running` is what it said to run at its last heartbeat, None if it never says."""
+    """A session. `running` is what it said to run at its last heartbeat, None if it never says.
+
+    `group` is the id of the worker group whose token opened it, and `scope` what that may serve.
+    """
 
     worker_id: str
     name: str
@@ -39,6 +43,8 @@ class WorkerRecord:
     exclusive: bool = False
     version: str | None = None
     running: tuple[StepRef, ...] | None = ()
+    group: str | None = None
+    scope: Scope = EVERYTHING
 
     def holds(self, ref: StepRef, claimed_at: datetime | None, now: datetime) -> bool:
         """Say whether the session may still be running a step that it claimed at `claimed_at`.

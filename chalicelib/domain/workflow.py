@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chalicelib.domain.signatures import HmacRule
 from chalicelib.domain.values import JsonObject, JsonValue
 
 MAX_STEPS = 5_000
@@ -202,6 +203,20 @@ class Hooks:
     on_cancel: tuple[Hook, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Somebody outside to tell of a job's end: at `url`, or through the SNS topic `sns`.
+
+    `on` are the statuses that are told of. URL, secrets and headers are unrendered templates.
+    """
+
+    on: tuple[str, ...] = ("failed",)
+    url: str | None = None
+    sns: str | None = None
+    secrets: tuple[str, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+
+
 class OnLimit(StrEnum):
     """What becomes of a job whose concurrency limit is reached."""
 
@@ -245,6 +260,7 @@ class Task:
     hooks: Hooks = field(default_factory=Hooks)
     concurrency: Concurrency | None = None
     priority: Priority = Priority.NORMAL
+    notify: tuple[Notify, ...] | None = None
 
 
 class TriggerType(StrEnum):
@@ -253,11 +269,16 @@ class TriggerType(StrEnum):
     SCHEDULER = "scheduler"
     WEBHOOK = "webhook"
     EVENT_SOURCE = "event_source"
+    SQS = "sqs"
+    S3 = "s3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """One trigger. Fields that do not apply to its type keep their defaults."""
+    """One trigger. Fields that do not apply to its type keep their defaults.
+
+    `place` is the ARN of a queue, or the name of a bucket.
+    """
 
     key: str
     type: TriggerType
@@ -267,9 +288,15 @@ class Trigger:
     cron: str | None = None
     timezone: str = "UTC"
     concurrency: str = "allow"
+    on_missed: str = "skip"
+    end_at: str | None = None
+    jitter_s: int = 0
     force_refresh: bool = False
     name: str | None = None
     secret: str | None = None
+    secrets: tuple[str, ...] = ()
+    hmac: HmacRule | None = None
+    per_minute: int | None = None
     mode: str = "async"
     timeout_s: int = 30
     target_task: str | None = None
@@ -277,6 +304,10 @@ class Trigger:
     restart_policy: str = "always"
     backoff_s: int = 5
     max_in_flight: int | None = None
+    place: str | None = None
+    prefix: str = ""
+    suffix: str = ""
+    events: tuple[str, ...] = ("ObjectCreated:*",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,6 +357,7 @@ class Definition:
     secrets: JsonObject = field(default_factory=dict)
     mcp_servers: dict[str, McpServer] = field(default_factory=dict)
     hooks: Hooks = field(default_factory=Hooks)
+    notify: tuple[Notify, ...] | None = None
 
     def action_of(self, step: FlowStep) -> Action:
         """Return the action that the step runs; a validated definition has it."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from chalicelib.domain.errors import StroemError, TemplateError
 from chalicelib.domain.lifecycle import StepStatus
 from chalicelib.domain.values import StepRef
+from chalicelib.domain.worker_groups import EVERYTHING, Scope
 from chalicelib.engine.advance import advance_from
 from chalicelib.engine.attempts import Ending, accept_end
 from chalicelib.engine.engine import Engine, Plan
@@ -32,11 +33,15 @@ from chalicelib.engine.steps import (
 
 @dataclass(frozen=True, slots=True)
 class Taker:
-    """Who would run the next step: a session, its worker's name, the pools that it works for."""
+    """Who would run the next step: a session, its worker's name, the pools that it works for.
+
+    `scope` says for which workspaces.
+    """
 
     session: str
     worker: str
     pools: Container[str]
+    scope: Scope = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,10 @@ class Kept:
 class KeepingQueue:
     """The given queue, but for the first message that goes at once to one of the pools."""
 
-    def __init__(self, queue: Queue, pools: Container[str]) -> None:
+    def __init__(self, queue: Queue, pools: Container[str], scope: Scope = EVERYTHING) -> None:
         self._queue = queue
         self._pools = pools
+        self._scope = scope
         self._kept: Kept | None = None
 
     def take_kept(self) -> Kept | None:
@@ -65,13 +71,19 @@ class KeepingQueue:
         self, pool: str, messages: Sequence[tuple[Message, int]], group: str | None = None
     ) -> None:
         rest = list(messages)
-        if self._kept is None and pool in self._pools:
+        if self._kept is None and pool in self._pools and self._serves(group):
             at_once = next((one for one in rest if one[1] == 0), None)
             if at_once is not None:
                 rest.remove(at_once)
                 self._kept = Kept(pool, at_once[0], group)
         if rest:
             self._queue.send(pool, rest, group)
+
+    def _serves(self, workspace: str | None) -> bool:
+        """Say whether the message may be kept: it is sent in the group of its job's workspace."""
+        if workspace is None:
+            return self._scope.workspaces is None
+        return self._scope.has_workspace(workspace)
 
     def receive(self, pool: str, wait_s: float, limit: int) -> list[Received]:
         return self._queue.receive(pool, wait_s, limit)
@@ -92,10 +104,14 @@ def complete_and_claim(
         FencedError: the lease does not hold the step.
     """
     plan = engine.known_plan(hold.ref.job_id)
+    if taker.scope.workspaces is not None and _uses_others(engine, plan, hold):
+        # Whether the taker serves them, too, is asked where steps come from the queue.
+        complete(engine, hold, outcome)
+        return None
     heir = _heir(plan, hold, outcome, taker) if plan else None
     if plan is not None and heir is not None:
         return _complete_into(engine, plan, hold, outcome, heir, taker)
-    queue = KeepingQueue(engine.queue, taker.pools)
+    queue = KeepingQueue(engine.queue, taker.pools, taker.scope)
     try:
         complete(replace(engine, queue=queue), hold, outcome)
     except StroemError:
@@ -113,6 +129,11 @@ def complete_and_claim(
         # The report was accepted, whatever became of the step behind it.
         _send_on(engine, kept)
         return None
+
+
+def _uses_others(engine: Engine, plan: Plan | None, hold: Hold) -> bool:
+    plan = plan or engine.plan_of(engine.jobs.get(hold.ref.job_id))
+    return bool(plan.owners)
 
 
 def _heir(plan: Plan, hold: Hold, outcome: Outcome, taker: Taker) -> str | None:

@@ -165,6 +165,7 @@ def _new_child(plan: Plan, job: Job, task: Task, given: CheckedInput, parent: Pa
         parent=parent,
         depth=job.depth + 1,
         from_hook=job.from_hook,
+        pins=job.pins,
         # It runs in its parent's place: a parent that holds the last one would wait for itself.
         skip_limits=True,
     )

@@ -1,7 +1,8 @@
 """How many jobs of a task, of one key of it, or of a workspace may run at a time.
 
-A job gets its places one by one, always in the same order: that of its task, then that of its
-workspace. It keeps what it has while it stands in line for the next, so nobody waits in a circle.
+A job gets its places one by one, always in the same order: that of the trigger or backfill that
+made it, that of its task, then that of its workspace. It keeps what it has while it stands in line
+for the next, so nobody waits in a circle.
 The one rule: whoever stands in line looks again after the place is in the table, and whoever frees
 one looks at the line then; so one of the two always sees the other.
 Source: workflow language, section 1.5 (our `concurrency`).
@@ -28,6 +29,10 @@ from chalicelib.engine.moves import Line, Waiter
 LOOKED = 100
 _WOKEN = 10
 _LONGEST_VALUE = 100
+_TRIGGER = "trigger/"
+_BACKFILL = "backfill/"
+_WORKSPACE = "workspace/"
+_LIMITED = {_TRIGGER: "this trigger", _BACKFILL: "this backfill", _WORKSPACE: "this workspace"}
 # After so long, who is first in line asks if those who hold the places are still there.
 _STANDS_STILL = timedelta(minutes=1)
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
@@ -65,9 +70,24 @@ def task_key(workspace: str, task: str) -> str:
     return f"task/{workspace}/{task}"
 
 
+def trigger_key(workspace: str, trigger: str) -> str:
+    """Return the key of what limits the jobs that one trigger made to one at a time."""
+    return f"{_TRIGGER}{workspace}/{trigger}"
+
+
+def backfill_key(workspace: str, backfill_id: str) -> str:
+    """Return the key of what limits the jobs of one backfill."""
+    return f"{_BACKFILL}{workspace}/{backfill_id}"
+
+
+def of_maker(job: Job) -> tuple[Slot, ...]:
+    """Return the places that a job needs for what made it, which another try of it needs too."""
+    return tuple(slot for slot in job.slots if slot.key.startswith((_TRIGGER, _BACKFILL)))
+
+
 def workspace_key(workspace: str) -> str:
     """Return the key of what limits a workspace's jobs."""
-    return f"workspace/{workspace}"
+    return _WORKSPACE + workspace
 
 
 def admit(engine: Engine, agenda: Agenda, plan: Plan, state: JobState) -> Admission:  # noqa: ARG001 - as all of the kind
@@ -126,8 +146,14 @@ def _value(engine: Engine, template: str, given: JsonObject) -> str:
     return f"sha256:{sha256(value.encode()).hexdigest()}"
 
 
+def limited(slot: Slot) -> str:
+    """Return whose jobs the places are limited of, in words."""
+    named = (words for start, words in _LIMITED.items() if slot.key.startswith(start))
+    return next(named, "this task")
+
+
 def _places(slot: Slot) -> str:
-    kind = "this workspace" if slot.key.startswith("workspace/") else "this task"
+    kind = limited(slot)
     return f"{slot.limit} jobs at a time of {kind}" if slot.limit > 1 else f"one job of {kind}"
 
 
@@ -214,9 +240,12 @@ def _cancel_previous(engine: Engine, agenda: Agenda, job: Job, slot: Slot) -> No
 
 
 def _asked_at(engine: Engine, job: Job) -> datetime:
-    """Return when the task was asked for: another try of it is no newer than the first."""
-    first = _find(engine, job.retry_of) if job.retry_of else None
-    return (first or job).created_at
+    """Return when the task was asked for: another try of it is no newer than the first.
+
+    One that was made ahead of its time is asked for at its time.
+    """
+    first = (_find(engine, job.retry_of) if job.retry_of else None) or job
+    return (first.start_at if first.retry_of is None else None) or first.created_at
 
 
 def _stands_still(engine: Engine, slot: Slot, line: Line, me: Waiter) -> bool:

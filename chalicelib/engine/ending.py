@@ -14,7 +14,15 @@ from chalicelib.domain.job import AfterAction, Job, JobState
 from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.plan import derive, unhalted
 from chalicelib.domain.values import StepRef
-from chalicelib.engine import children, concurrency, hooks, loops, rerun_records, retries
+from chalicelib.engine import (
+    children,
+    concurrency,
+    hooks,
+    loops,
+    notifications,
+    rerun_records,
+    retries,
+)
 from chalicelib.engine.agenda import Agenda
 from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.job_logs import archive_log
@@ -86,6 +94,7 @@ def _after_actions(
         AfterAction.PARENT: job.parent is not None,
         # Of a chain of tries only the last one's hooks fire.
         AfterAction.HOOKS: retry_job is None and bool(hooks.of_end(plan, job, status)),
+        AfterAction.NOTIFY: retry_job is None and bool(notifications.of_end(plan, job, status)),
         AfterAction.ARCHIVE_LOG: True,
     }
     return frozenset(action for action, is_wanted in wanted.items() if is_wanted)
@@ -132,5 +141,6 @@ _IN_ORDER: tuple[tuple[AfterAction, Callable[[Engine, Agenda, Plan, JobState], b
     (AfterAction.RETRY, retries.again),
     (AfterAction.PARENT, children.propagate),
     (AfterAction.HOOKS, hooks.fire),
+    (AfterAction.NOTIFY, notifications.enqueue),
     (AfterAction.ARCHIVE_LOG, _archive),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from chalicelib.domain.errors import UnavailableError
+from chalicelib.domain.foreign import Owner, with_owners
 from chalicelib.domain.hooks import find_task
 from chalicelib.domain.job import Job, LoopRun
 from chalicelib.domain.loops import flow_key
@@ -14,7 +16,8 @@ from chalicelib.domain.pools import pool_of
 from chalicelib.domain.template import Renderer
 from chalicelib.domain.values import JsonValue
 from chalicelib.domain.worker import SESSION_KEPT, WorkerRecord
-from chalicelib.domain.workflow import Definition, Task
+from chalicelib.domain.workflow import Definition, FlowStep, Task
+from chalicelib.engine.audit_chain import Chain
 from chalicelib.engine.payloads import load_payload
 from chalicelib.engine.ports import (
     Blobs,
@@ -28,6 +31,39 @@ from chalicelib.engine.ports import (
     Registry,
     Slots,
 )
+from chalicelib.engine.ports_access import AccessRules, Gate, OpenAccess, OpenGate
+from chalicelib.engine.ports_accounts import Accounts, NoAccounts, NoPasswords, Passwords
+from chalicelib.engine.ports_audit import AuditLog, NoAudit
+from chalicelib.engine.ports_event_sources import EventSources, NoEventSources
+from chalicelib.engine.ports_notify import (
+    Deliveries,
+    NoDeliveries,
+    NoTopics,
+    NoWebSender,
+    Topics,
+    WebSender,
+)
+from chalicelib.engine.ports_oidc import (
+    Identities,
+    IdentityProviders,
+    NoIdentities,
+    NoProviders,
+)
+from chalicelib.engine.ports_schedules import (
+    Backfills,
+    NoBackfills,
+    NoRefresher,
+    NoSchedules,
+    Refresher,
+    Schedules,
+)
+from chalicelib.engine.ports_secrets import NoSecrets, Secrets
+from chalicelib.engine.ports_sources import NoSources, Sources
+from chalicelib.engine.ports_webhooks import HookStore, NoHooks
+from chalicelib.engine.ports_worker_groups import NoWorkerGroups, WorkerGroups
+
+# Workspace, revision, task, and the revisions of other workspaces that it uses.
+_PlanKey = tuple[str, str, str, tuple[tuple[str, str], ...]]
 
 _KEPT_FLOWS = 256
 _KEPT_JOBS = 4096
@@ -54,11 +90,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a job runs: its task in the revision that it is pinned to."""
+    """What a job runs: its task in the revision that it is pinned to.
+
+    `definition` also has the actions of other workspaces that the task uses; `owners` are theirs,
+    by the names that steps use.
+    """
 
     definition: Definition
     task: Task
     flow: Flow
+    owners: Mapping[str, Owner] = field(default_factory=dict)
+
+    def owner_of(self, step: FlowStep) -> Owner | None:
+        """Return whose action the step runs, if it is another workspace's."""
+        return self.owners.get(step.action)
 
     def pool_of(self, step: str) -> str:
         """Return the pool that runs a step of the flow, or an instance of it."""
@@ -81,8 +126,27 @@ class Engine:
     renderer: Renderer
     links: Links
     limits: Limits = field(default_factory=Limits)
-    _plans: dict[tuple[str, str, str], Plan] = field(default_factory=dict)
-    _runs: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    gate: Gate = field(default_factory=OpenGate)
+    accounts: Accounts = field(default_factory=NoAccounts)
+    passwords: Passwords = field(default_factory=NoPasswords)
+    identities: Identities = field(default_factory=NoIdentities)
+    providers: IdentityProviders = field(default_factory=NoProviders)
+    access: AccessRules = field(default_factory=OpenAccess)
+    audit: AuditLog = field(default_factory=NoAudit)
+    chain: Chain = field(default_factory=Chain)
+    secrets: Secrets = field(default_factory=NoSecrets)
+    worker_groups: WorkerGroups = field(default_factory=NoWorkerGroups)
+    event_sources: EventSources = field(default_factory=NoEventSources)
+    webhooks: HookStore = field(default_factory=NoHooks)
+    deliveries: Deliveries = field(default_factory=NoDeliveries)
+    web: WebSender = field(default_factory=NoWebSender)
+    topics: Topics = field(default_factory=NoTopics)
+    schedules: Schedules = field(default_factory=NoSchedules)
+    backfills: Backfills = field(default_factory=NoBackfills)
+    refresher: Refresher = field(default_factory=NoRefresher)
+    sources: Sources = field(default_factory=NoSources)
+    _plans: dict[_PlanKey, Plan] = field(default_factory=dict)
+    _runs: dict[str, _PlanKey] = field(default_factory=dict)
     _items: dict[str, list[JsonValue]] = field(default_factory=dict)
     _opened: set[str] = field(default_factory=set)
     _sessions: dict[str, tuple[datetime, WorkerRecord]] = field(default_factory=dict)
@@ -94,13 +158,13 @@ class Engine:
             UnavailableError: the pinned revision has no such task, so it is not the one that the
                 job was made from.
         """
-        key = (job.workspace, job.revision, job.task)
+        key = (job.workspace, job.revision, job.task, job.pins)
         if len(self._runs) >= _KEPT_JOBS:
             self._runs.clear()
         self._runs[job.job_id] = key
         plan = self._plans.get(key)
         if plan is None:
-            definition = self.definitions.load(job.workspace, job.revision)
+            definition, owners = self._with_owners(job)
             task = find_task(definition, job.task)
             if task is None:
                 raise UnavailableError(
@@ -109,8 +173,17 @@ class Engine:
                 )
             if len(self._plans) >= _KEPT_FLOWS:
                 self._plans.clear()
-            plan = self._plans[key] = Plan(definition, task, flow_of(task, definition.actions))
+            flow = flow_of(task, definition.actions)
+            plan = self._plans[key] = Plan(definition, task, flow, owners)
         return plan
+
+    def _with_owners(self, job: Job) -> tuple[Definition, dict[str, Owner]]:
+        definition = self.definitions.load(job.workspace, job.revision)
+        owners = {
+            name: Owner(name, revision, self.definitions.load(name, revision))
+            for name, revision in job.pins
+        }
+        return with_owners(definition, owners) if owners else (definition, {})
 
     def known_plan(self, job_id: str) -> Plan | None:
         """Return what a job runs if this process has seen it lately: that never changes."""

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from chalicelib.domain.inputs import CheckedInput, check_input
 from chalicelib.domain.job import SECRET_MASK, Job
-from chalicelib.domain.template import has_template, names_used
+from chalicelib.domain.template import has_template
 from chalicelib.domain.typed import typed
 from chalicelib.domain.values import JsonObject, JsonValue
 from chalicelib.domain.workflow import Action, Definition, InputField, Task
 from chalicelib.engine.engine import Engine, Plan
+from chalicelib.engine.opening import Opened, reads_secrets
 from chalicelib.engine.redaction import SHORTEST, secrets_of
-from chalicelib.engine.rendering import with_defaults, workspace_secrets
+from chalicelib.engine.rendering import with_defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def check_handed(
         InvalidError: it does not fit.
     """
     definition = plan.definition
-    secret = workspace_secrets(engine, definition)
+    opened = Opened(engine, job.workspace, definition)
     templates = {**_defaults(action.input), **handed.templates}
     values = handed.rendered
     declared = set(handed.derived)
@@ -54,13 +55,13 @@ def check_handed(
         declared |= checked.secret.keys()
         values = {**checked.shown, **checked.secret}
         if fields is action.input:
-            values = with_defaults(engine, fields, values, secret)
-    known = _Known.of([*secrets_of(engine, job, definition), *handed.secrets])
+            values = with_defaults(opened, fields, values)
+    known = _Known.of([*secrets_of(engine, job, definition), *handed.secrets, *opened.values])
     hidden = {
         name: value
         for name, value in values.items()
         if name in declared
-        or _reads_secret(templates.get(name))
+        or reads_secrets(templates.get(name))
         or _is_connection(definition, task.input.get(name) or action.input.get(name), value)
         or known.are_in(value)
     }
@@ -117,10 +118,6 @@ def _defaults(fields: Mapping[str, InputField]) -> JsonObject:
 
 def _is_template(value: JsonValue) -> bool:
     return isinstance(value, str) and has_template(value)
-
-
-def _reads_secret(template: JsonValue) -> bool:
-    return isinstance(template, str) and "secret" in names_used(template)
 
 
 def _is_connection(definition: Definition, field: InputField | None, value: JsonValue) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.domain.errors import InvalidError
-from chalicelib.domain.hooks import HookEvent, event_of, hooks_of, task_of
+from chalicelib.domain.hooks import HookEvent, event_of, hooks_of, named_task, task_of
 from chalicelib.domain.job import Job, JobState, Note
 from chalicelib.domain.lifecycle import JobStatus, SourceType
 from chalicelib.domain.logs import stamp
@@ -21,10 +21,11 @@ from chalicelib.domain.workflow import Hook
 from chalicelib.engine.agenda import Agenda
 from chalicelib.engine.attempts import clipped
 from chalicelib.engine.engine import Engine, Plan
+from chalicelib.engine.foreign import bind
 from chalicelib.engine.handing import Handed, check_handed
 from chalicelib.engine.making import NewJob, derived_id, make
+from chalicelib.engine.opening import Opened
 from chalicelib.engine.redaction import redactor_for, redactor_of
-from chalicelib.engine.rendering import workspace_secrets
 
 
 def of_end(plan: Plan, job: Job, status: JobStatus) -> tuple[Hook, ...]:
@@ -37,7 +38,7 @@ def fire(engine: Engine, agenda: Agenda, plan: Plan, state: JobState) -> bool:
     """Make the jobs of the ended job's hooks; say whether it is done."""
     event = event_of(state.job.status)
     if event is not None:
-        _fire_all(engine, agenda, plan, state.job, _Firing(event, _ended(engine, plan, state)))
+        _fire_all(engine, agenda, plan, state.job, _Firing(event, ended(engine, plan, state)))
     return True
 
 
@@ -110,20 +111,25 @@ def _new_job(
         InvalidError: it cannot be made.
     """
     index, hook = numbered
-    task = task_of(plan.definition, hook)
-    secret = workspace_secrets(engine, plan.definition)
-    context: JsonObject = {"hook": firing.context, "secret": secret}
-    rendered = {
-        name: engine.renderer.render_input(value, context) for name, value in hook.input.items()
-    }
+    if hook.action in plan.owners:
+        raise InvalidError(
+            f"action {hook.action!r} is another workspace's: only steps of flows can use it"
+        )
+    asked = named_task(plan.definition, hook)
+    bound = bind(engine, job.workspace, plan.definition, asked, job.pins)
+    task = task_of(bound.definition, hook)
+    opened = Opened(engine, job.workspace, plan.definition)
+    context: JsonObject = {"hook": firing.context}
+    rendered = {name: opened.render_input(value, context) for name, value in hook.input.items()}
     handed = Handed(hook.input, rendered, firing.secrets)
     action = plan.definition.actions[hook.action]
     return NewJob(
         job_id=derived_id(job.job_id, "hook", firing.event, *firing.where, str(index)),
         workspace=job.workspace,
         revision=job.revision,
-        definition=plan.definition,
+        definition=bound.definition,
         task=task,
+        pins=bound.pins,
         input=check_handed(engine, plan, job, action, task, handed),
         source_type=SourceType.HOOK,
         source_id=f"{job.job_id}/{firing.event}[{index}]",
@@ -143,8 +149,8 @@ def _origin(job: Job) -> JsonObject:
     }
 
 
-def _ended(engine: Engine, plan: Plan, state: JobState) -> JsonObject:
-    """Return what the templates of a terminal hook read as `hook`; secrets are hidden in it."""
+def ended(engine: Engine, plan: Plan, state: JobState) -> JsonObject:
+    """Return what is told of a job's end, as hooks' templates read it; secrets are hidden."""
     job = state.job
     ended_at = job.completed_at or engine.clock.now()
     took = (ended_at - (job.started_at or ended_at)).total_seconds()

@@ -20,11 +20,11 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.inputs import check_input
 from chalicelib.domain.job import Job
 from chalicelib.domain.lifecycle import SourceType
-from chalicelib.domain.support import unsupported
 from chalicelib.domain.values import JsonObject, JsonValue
 from chalicelib.domain.workflow import Definition, Priority, Task
 from chalicelib.engine.advance import start
 from chalicelib.engine.engine import Engine
+from chalicelib.engine.foreign import bind_runnable
 from chalicelib.engine.making import NewJob, derived_id, make
 from chalicelib.engine.payloads import encode
 
@@ -59,18 +59,20 @@ def create(engine: Engine, request: JobRequest) -> Job:
         )
     definition = engine.definitions.load(request.workspace, workspace.revision)
     task = _task(definition, request)
+    bound = bind_runnable(engine, request.workspace, definition, task)
     checked = check_input(task.input, request.input, definition)
     new = NewJob(
         job_id=_job_id(engine, request),
         workspace=request.workspace,
         revision=workspace.revision,
-        definition=definition,
+        definition=bound.definition,
         task=task,
         input=checked,
         source_type=request.source_type,
         source_id=request.source_id,
         request_hash=_request_hash(request),
         priority=request.priority,
+        pins=bound.pins,
     )
     return launch(engine, new)
 
@@ -95,9 +97,6 @@ def _task(definition: Definition, request: JobRequest) -> Task:
     task = definition.tasks.get(request.task)
     if task is None:
         raise NotFoundError(f"workspace {request.workspace!r} has no task {request.task!r}")
-    missing = unsupported(definition, task)
-    if missing:
-        raise InvalidError(f"task {request.task!r} cannot run yet: " + "; ".join(missing))
     return task
 
 
@@ -120,6 +119,7 @@ def _request_hash(request: JobRequest) -> str | None:
 def _check_repeat(job: Job, request_hash: str | None) -> None:
     if job.request_hash != request_hash:
         raise IdempotencyError(
-            f"the idempotency key was used for job {job.job_id} with another task or input; "
-            "use a new key for a new request"
+            # Not for which job: who asks need not be allowed to know of that.
+            "the idempotency key was used with another task or input; use a new key for a new "
+            "request"
         )

@@ -15,8 +15,9 @@ from chalicelib.domain import keys
 from chalicelib.domain.due import first_due
 from chalicelib.domain.hooks import HookEvent, hooks_of
 from chalicelib.domain.inputs import CheckedInput
-from chalicelib.domain.job import AfterAction, Job, Parent
+from chalicelib.domain.job import AfterAction, Job, Parent, Slot
 from chalicelib.domain.lifecycle import JobStatus, SourceType
+from chalicelib.domain.notify import told_of
 from chalicelib.domain.values import BlobRef
 from chalicelib.domain.workflow import Definition, Priority, Task
 from chalicelib.engine.concurrency import slots_of
@@ -33,7 +34,10 @@ def derived_id(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """What a job is made of; see `Job` for the fields. `input` was checked."""
+    """What a job is made of; see `Job` for the fields. `input` was checked.
+
+    `slots` are places that it must have before those that its task and its workspace ask for.
+    """
 
     job_id: str
     workspace: str
@@ -54,6 +58,8 @@ class NewJob:
     source_job: str | None = None
     restart_from: str | None = None
     seed: BlobRef | None = None
+    slots: tuple[Slot, ...] = ()
+    pins: tuple[tuple[str, str], ...] = ()
     skip_limits: bool = field(default=False)
 
 
@@ -75,10 +81,12 @@ def tombstone(engine: Engine, new: NewJob, reason: str) -> Job:
     """
     made = _job(engine, new)
     fires = hooks_of(new.definition, new.task, made, HookEvent.CANCEL)
+    tells = told_of(new.definition, new.task, made, JobStatus.CANCELLED)
     wanted = {
         AfterAction.STOP_STEPS: True,
         AfterAction.PARENT: made.parent is not None,
         AfterAction.HOOKS: bool(fires),
+        AfterAction.NOTIFY: bool(tells),
         AfterAction.ARCHIVE_LOG: True,
     }
     ended = replace(
@@ -123,10 +131,11 @@ def _job(engine: Engine, new: NewJob) -> Job:
         parent=new.parent,
         depth=new.depth,
         from_hook=new.from_hook,
-        slots=() if new.skip_limits else slots,
+        slots=() if new.skip_limits else (*new.slots, *slots),
         retry_of=new.retry_of,
         retry_attempt=new.retry_attempt,
         source_job=new.source_job,
         restart_from=new.restart_from,
         seed=new.seed,
+        pins=new.pins,
     )

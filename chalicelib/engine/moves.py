@@ -6,11 +6,11 @@ Source: protocol, "Moves".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib.domain.job import AfterAction, LoopGroup, LoopRun, PastAttempt, StepRecord
+from chalicelib.domain.job import AfterAction, Job, LoopGroup, LoopRun, PastAttempt, StepRecord
 from chalicelib.domain.lifecycle import JobStatus, SourceType, StepStatus
 from chalicelib.domain.values import NO_PAYLOAD, Payload, StepRef
 from chalicelib.domain.workflow import Priority
@@ -109,7 +109,8 @@ class SeedRecords:
 class JobFilter:
     """Which jobs a list shows; None and "" filter nothing.
 
-    `search` is a case-insensitive substring of task, workspace, source id or job id.
+    `search` is a case-insensitive substring of task, workspace, source id or job id. `sees` says
+    of a job whether whoever asks may know of it; it gets list fields only.
     """
 
     workspaces: Sequence[str]
@@ -117,6 +118,7 @@ class JobFilter:
     status: JobStatus | None = None
     source_type: SourceType | None = None
     search: str = ""
+    sees: Callable[[Job], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

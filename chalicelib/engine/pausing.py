@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from chalicelib.domain.errors import ConflictError, NotFoundError, UnavailableError
-from chalicelib.engine import loops, queries_registry
+from chalicelib.engine import loops, queries_registry, schedules
 from chalicelib.engine.advance import run
 from chalicelib.engine.agenda import Agenda
 from chalicelib.engine.engine import Engine
@@ -55,6 +55,8 @@ def resume(engine: Engine, job_id: str) -> None:
 def pause_task(engine: Engine, workspace: str, task: str, *, paused: bool) -> None:
     """Pause all triggers of a task, or let them go on. Safe to repeat. Its jobs are left alone.
 
+    Those that were made ahead of their time and have not begun are cancelled, though.
+
     Raises:
         NotFoundError: no such workspace or task.
     """
@@ -63,6 +65,8 @@ def pause_task(engine: Engine, workspace: str, task: str, *, paused: bool) -> No
         # One that is gone from the workspace can still be let go on.
         queries_registry.task_view(engine, name, task)
     engine.registry.pause_task(name, task, paused=paused)
+    if paused:
+        schedules.call_back_task(engine, name, task)
 
 
 def _let_go_on(engine: Engine, job_id: str) -> None:

@@ -16,6 +16,7 @@ from chalicelib.domain.job import Job
 from chalicelib.domain.lifecycle import JobStatus, SourceType
 from chalicelib.domain.logs import SERVER_STEP
 from chalicelib.domain.loops import flow_key
+from chalicelib.engine.access import Rights
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.job_logs import read_log
 from chalicelib.engine.ports import JobFilter, ListPosition
@@ -26,13 +27,17 @@ DEEPEST_OFFSET = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs a list shows: `workspace` None means all."""
+    """Which jobs a list shows: `workspace` None means all.
+
+    With `rights`, only those that are not hidden from who asks.
+    """
 
     workspace: str | None = None
     task: str | None = None
     status: JobStatus | None = None
     source_type: SourceType | None = None
     search: str = ""
+    rights: Rights | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +127,16 @@ def _filter(engine: Engine, query: JobQuery) -> JobFilter:
     names = (
         [query.workspace] if query.workspace else [w.name for w in engine.registry.workspaces()]
     )
+    sees, rights = None, query.rights
+    if rights is not None:
+        names = [name for name in names if rights.sees(name)]
+        if not all(map(rights.sees_all, names)):
+            sees = rights.sees_job
     return JobFilter(
         workspaces=names,
         task=query.task,
         status=query.status,
         source_type=query.source_type,
         search=query.search,
+        sees=sees,
     )

@@ -6,21 +6,20 @@ Source: HTTP API, section 4.1.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.job import Job, StepRecord
+from chalicelib.domain.masks import masked
 from chalicelib.domain.names import is_workspace_name
-from chalicelib.domain.schedule.cron import Cron, next_runs
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import SILENT_AFTER, WorkerRecord, WorkerStatus
-from chalicelib.domain.workflow import Definition, Task, Trigger, TriggerType
+from chalicelib.domain.workflow import Definition, Task, Trigger
 from chalicelib.domain.workspace import WorkspaceRecord
 from chalicelib.engine.engine import Engine
 
-NEXT_RUNS = 5
 OVERDUE = timedelta(minutes=4)
 
 
@@ -70,19 +69,14 @@ def task_view(engine: Engine, workspace: str, task: str) -> TaskView:
 def triggers(engine: Engine, workspace: str) -> tuple[Trigger, ...]:
     """Return the workspace's triggers, in the document's order."""
     definition = _definition(engine, workspace_of(engine, workspace))
-    return tuple(definition.triggers.values())
+    return tuple(_shown(definition, trigger) for trigger in definition.triggers.values())
 
 
-def runs_of(engine: Engine, trigger: Trigger) -> tuple[datetime, ...]:
-    """Return when an enabled schedule runs next, up to five times; () for any other trigger."""
-    if trigger.type is not TriggerType.SCHEDULER or not trigger.enabled or trigger.cron is None:
-        return ()
-    return next_runs(Cron.parse(trigger.cron), trigger.timezone, engine.clock.now(), NEXT_RUNS)
-
-
-def is_paused_with(trigger: Trigger, paused: Collection[str]) -> bool:
-    """Say whether the trigger belongs to one of the tasks whose triggers are paused."""
-    return trigger.task in paused or trigger.target_task in paused
+def _shown(definition: Definition, trigger: Trigger) -> Trigger:
+    """Return the trigger with what it gives to secret inputs masked."""
+    task = definition.tasks.get(trigger.target_task or trigger.task)
+    fields = task.input if task else {}
+    return replace(trigger, input=masked(fields, trigger.input))
 
 
 def status_of(engine: Engine, worker: WorkerRecord) -> WorkerStatus:
@@ -117,5 +111,9 @@ def _definition(engine: Engine, record: WorkspaceRecord) -> Definition:
 
 
 def _task_view(record: WorkspaceRecord, definition: Definition, task: Task) -> TaskView:
-    found = tuple(t for t in definition.triggers.values() if task.key in (t.task, t.target_task))
+    found = tuple(
+        _shown(definition, trigger)
+        for trigger in definition.triggers.values()
+        if task.key in (trigger.task, trigger.target_task)
+    )
     return TaskView(workspace=record, definition=definition, task=task, triggers=found)

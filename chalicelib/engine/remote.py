@@ -17,13 +17,19 @@ from chalicelib.domain.logs import LogLine
 from chalicelib.domain.loops import flow_key
 from chalicelib.domain.pools import priority_of
 from chalicelib.domain.values import StepRef
+from chalicelib.domain.worker import WorkerRecord
 from chalicelib.domain.workflow import Priority
+from chalicelib.engine.arrivals import hidden_lines, hidden_outcome
 from chalicelib.engine.chaining import Taker, complete_and_claim
 from chalicelib.engine.engine import Engine
+from chalicelib.engine.foreign import serves
 from chalicelib.engine.job_logs import append_lines
 from chalicelib.engine.ports import Received
 from chalicelib.engine.steps import Assignment, Hold, Outcome, complete
 from chalicelib.engine.workers import pools_of, reach_of, take
+
+# A step of a workspace that the worker does not serve comes back so soon for others.
+FOREIGN_AGAIN_S = 2
 
 # A message that speaks of what is over is dropped, and the next one is tried.
 TRIES = 10
@@ -57,11 +63,15 @@ def next_assignment(
     if pools:
         pools = [pool for pool in reach_of(worker).of(pools) if engine.knows_pool(pool)]
     else:
-        pools = pools_of(engine, replace(worker, capabilities=tuple(capabilities)))
+        own = worker.capabilities
+        offered = tuple(one for one in capabilities if worker.group is None or one in own)
+        pools = pools_of(engine, replace(worker, capabilities=offered))
     for number in range(TRIES):
         received = _receive(engine, pools, wait_s if number == 0 else 0.0)
         if received is None:
             return None
+        if not worker.scope.has_all_workspaces and _is_passed_on(engine, received, worker):
+            continue
         assignment = take(engine, received, session, worker.name)
         if assignment is not None:
             return assignment
@@ -78,6 +88,8 @@ def complete_remote(
         FencedError: what is shown does not hold the step.
     """
     hold = hold_of(engine, ref, shown)
+    if shown.lease is None:
+        outcome = hidden_outcome(engine, ref.job_id, outcome)
     taker = _taker(engine, shown.session) if go_on and shown.session else None
     if taker is not None:
         return complete_and_claim(engine, hold, outcome, taker)
@@ -131,10 +143,36 @@ def append_remote(
     if shown.lease is not None:
         attempt = held_by(engine, ref, shown).attempt
     else:
+        lines = hidden_lines(engine, ref.job_id, lines)
         record = _record(engine, ref)
         attempt = shown.attempt or (record.attempt if record else 1)
     start = first if first is not None else _behind(engine, ref, attempt)
     append_lines(engine, ref.job_id, ref.step, attempt, start, lines)
+
+
+def _is_passed_on(engine: Engine, received: Received, worker: WorkerRecord) -> bool:
+    """Send what the worker may not serve behind again for others; say whether that was done.
+
+    What is over is not sent again, so no message goes round for ever.
+    """
+    message = received.message
+    try:
+        state = engine.jobs.load_steps(message.ref.job_id, (message.ref.step,))
+    except NotFoundError:
+        return False
+    if serves(engine, worker.scope, state.job, message.ref.step):
+        return False
+    record = state.steps.get(message.ref.step)
+    is_over = state.job.status.is_terminal or (
+        record is not None
+        and (record.status is not StepStatus.READY or record.attempt != message.attempt)
+    )
+    if not is_over:
+        # Sent before it is deleted: two of it do no harm, none would wait for the sweep.
+        again = [(message, FOREIGN_AGAIN_S)]
+        engine.queue.send(received.pool, again, state.job.workspace)
+    engine.queue.delete(received)
+    return True
 
 
 def _receive(engine: Engine, pools: Sequence[str], wait_s: float) -> Received | None:
@@ -170,7 +208,7 @@ def _taker(engine: Engine, session: str) -> Taker | None:
         worker = engine.session(session)
     except NotFoundError:
         return None
-    return Taker(session, worker.name, reach_of(worker))
+    return Taker(session, worker.name, reach_of(worker), worker.scope)
 
 
 def _behind(engine: Engine, ref: StepRef, attempt: int) -> int:

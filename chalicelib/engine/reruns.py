@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from chalicelib.domain.errors import InvalidError, NotFoundError, Violation
-from chalicelib.domain.hooks import runnable
+from chalicelib.domain.hooks import find_task, runnable
 from chalicelib.domain.inputs import CheckedInput, check_input
 from chalicelib.domain.job import SECRET_MASK, Job, JobState
 from chalicelib.domain.lifecycle import SourceType
@@ -31,6 +31,7 @@ from chalicelib.domain.reruns import (
 from chalicelib.domain.values import JsonObject, JsonValue
 from chalicelib.domain.workflow import Definition, Priority, Task
 from chalicelib.engine.engine import Engine, Plan
+from chalicelib.engine.foreign import Bound, bind
 from chalicelib.engine.jobs import JobRequest, launch
 from chalicelib.engine.making import NewJob, derived_id
 from chalicelib.engine.payloads import encode, load_blob, load_object
@@ -66,7 +67,8 @@ def rerun(engine: Engine, request: RerunRequest) -> Job:
     state = engine.jobs.load(request.job_id)
     source, plan = state.job, engine.plan_of(state.job)
     check_ended(plan.flow, state)
-    revision, definition = _revision(engine, source, plan, newest=request.newest)
+    revision, bound = _revision(engine, source, plan, newest=request.newest)
+    definition = bound.definition
     task = runnable(definition, source.task)
     inputs = _Inputs.of(engine, source, plan.definition)
     edits = inputs.restored(request.edits or {})
@@ -94,6 +96,7 @@ def rerun(engine: Engine, request: RerunRequest) -> Job:
         source_job=source.job_id,
         restart_from=restart_of(request.start),
         seed=store_takeover(engine, source.workspace, job_id, takeover),
+        pins=bound.pins,
     )
     return launch(engine, new)
 
@@ -110,7 +113,8 @@ def execute_again(engine: Engine, request: JobRequest, source_job: str) -> Job:
     """
     source = _source(engine, request, source_job)
     plan = engine.plan_of(source)
-    revision, definition = _revision(engine, source, plan, newest=True)
+    revision, bound = _revision(engine, source, plan, newest=True)
+    definition = bound.definition
     if request.task not in definition.tasks:
         raise NotFoundError(f"workspace {request.workspace!r} has no task {request.task!r}")
     task = runnable(definition, request.task)
@@ -133,6 +137,7 @@ def execute_again(engine: Engine, request: JobRequest, source_job: str) -> Job:
         from_hook=source.from_hook,
         source_job=source_job,
         seed=store_takeover(engine, request.workspace, job_id, Takeover(source_job)),
+        pins=bound.pins,
     )
     return launch(engine, new)
 
@@ -173,29 +178,33 @@ def _source(engine: Engine, request: JobRequest, job_id: str) -> Job:
     try:
         source = engine.jobs.get(job_id)
     except NotFoundError as error:
-        raise _no_source(error.message) from None
+        raise no_source(error.message) from None
     if (source.workspace, source.task) != (request.workspace, request.task):
-        raise _no_source(
+        raise no_source(
             f"job {job_id} ran task {source.task!r} of workspace {source.workspace!r}: "
             f"it cannot be run again as {request.task!r} of {request.workspace!r}"
         )
     return source
 
 
-def _no_source(why: str) -> InvalidError:
+def no_source(why: str) -> InvalidError:
+    """Return what is said of a job that cannot be run again, or is hidden."""
     text = f"there is nothing to run again: {why}"
     return InvalidError(text, (Violation("/source_job_id", why),))
 
 
-def _revision(engine: Engine, source: Job, plan: Plan, *, newest: bool) -> tuple[str, Definition]:
+def _revision(engine: Engine, source: Job, plan: Plan, *, newest: bool) -> tuple[str, Bound]:
+    """Return the revision to run, and its definition; the newest has the newest of others, too."""
     if not newest:
-        return source.revision, plan.definition
+        return source.revision, Bound(plan.definition, source.pins, plan.owners)
     workspace = engine.registry.workspace(source.workspace)
     if workspace.revision is None:
         raise InvalidError(
             f"workspace {source.workspace!r} has no valid revision: {workspace.error}"
         )
-    return workspace.revision, engine.definitions.load(source.workspace, workspace.revision)
+    definition = engine.definitions.load(source.workspace, workspace.revision)
+    task = find_task(definition, source.task)
+    return workspace.revision, bind(engine, source.workspace, definition, task)
 
 
 def _takeover(

@@ -15,6 +15,7 @@ from chalicelib.domain.logs import stamp
 from chalicelib.domain.retry import attempts_left, next_delay
 from chalicelib.domain.workflow import Retry
 from chalicelib.engine.agenda import Agenda
+from chalicelib.engine.concurrency import of_maker
 from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.making import NewJob, derived_id, make
 from chalicelib.engine.payloads import load_blob, load_object
@@ -66,6 +67,8 @@ def _next(engine: Engine, plan: Plan, job: Job, policy: Retry) -> NewJob:
         source_job=job.source_job,
         restart_from=job.restart_from,
         seed=job.seed,
+        slots=of_maker(job),
+        pins=job.pins,
     )
 
 

@@ -19,8 +19,9 @@ from chalicelib.domain.values import JsonValue, Payload, StepRef
 from chalicelib.domain.workflow import FlowStep
 from chalicelib.engine.agenda import Agenda
 from chalicelib.engine.engine import Engine, Plan
+from chalicelib.engine.opening import reads_secrets
 from chalicelib.engine.payloads import encode, store_blob, store_payload
-from chalicelib.engine.rendering import Round, evaluate_items, texts_in
+from chalicelib.engine.rendering import Round, evaluate_items
 
 
 def keep_items(engine: Engine, job: Job, step: FlowStep, items: list[JsonValue]) -> LoopRun:
@@ -47,7 +48,7 @@ def round_of(engine: Engine, state: JobState, instance: Instance) -> Round:
 
 def loops_over_secrets(step: FlowStep) -> bool:
     """Say whether the step's `for_each` reads secrets of the workspace."""
-    return any("secret" in names_used(text) for text in texts_in(step.for_each))
+    return reads_secrets(step.for_each)
 
 
 def masked_round(

@@ -19,6 +19,7 @@ from chalicelib.domain.errors import (
     TooEarlyError,
     UnavailableError,
 )
+from chalicelib.domain.event_sources import EventSource, source_of
 from chalicelib.domain.job import Job, JobState
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
 from chalicelib.domain.loops import flow_key, instance_of
@@ -62,7 +63,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """A claimed attempt, with all that a worker needs to run it."""
+    """A claimed attempt, with all that a worker needs to run it.
+
+    `workspace` and `revision` are those of the files: of another workspace's action, its owner's.
+    `emits` is there for a step of an event source's consumer.
+    """
 
     hold: Hold
     workspace: str
@@ -71,6 +76,7 @@ class Assignment:
     action: Action
     rendered: RenderedStep
     timeout_s: int | None
+    emits: EventSource | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -262,14 +268,17 @@ def _assignment(engine: Engine, plan: Plan, state: JobState, hold: Hold) -> Assi
     except TemplateError as error:
         fail(engine, hold, error.message)
         raise
+    source = source_of(plan.definition, state.job)
+    owner = plan.owner_of(step)
     return Assignment(
         hold=hold,
-        workspace=state.job.workspace,
-        revision=state.job.revision,
+        workspace=owner.workspace if owner else state.job.workspace,
+        revision=owner.revision if owner else state.job.revision,
         task=state.job.task,
         action=plan.definition.action_of(step),
         rendered=rendered,
         timeout_s=_timeout_s(engine, state.job, step),
+        emits=source[1] if source else None,
     )
 
 

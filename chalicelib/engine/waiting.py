@@ -21,7 +21,7 @@ from chalicelib.domain.plan import derive
 from chalicelib.domain.pools import needs_of
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import SILENT_AFTER, WorkerRecord, WorkerStatus
-from chalicelib.engine.concurrency import LOOKED, is_ahead, waiter_of
+from chalicelib.engine.concurrency import LOOKED, is_ahead, limited, waiter_of
 from chalicelib.engine.engine import Engine, Plan
 from chalicelib.engine.moves import StepBegin
 from chalicelib.engine.workers import reach_of
@@ -104,7 +104,7 @@ def _unserved(engine: Engine, plan: Plan, state: JobState) -> Iterator[_Unserved
         if pool in engine.limits.scaling_pools or ready_at > now:
             continue
         workers = engine.registry.workers() if workers is None else workers
-        heard = [worker for worker in workers if pool in reach_of(worker)]
+        heard = [worker for worker in workers if _serves(worker, pool, job.workspace)]
         if any(_is_live(worker, now) for worker in heard):
             continue
         since = max([ready_at, *(worker.last_heartbeat for worker in heard)])
@@ -123,6 +123,10 @@ def _ready(plan: Plan, state: JobState) -> Iterator[tuple[str, datetime]]:
             yield key, max(instant for instant in instants if instant is not None)
         elif record is not None and record.loop is not None and not status.is_terminal:
             yield key, record.started_at or state.job.created_at
+
+
+def _serves(worker: WorkerRecord, pool: str, workspace: str) -> bool:
+    return pool in reach_of(worker) and worker.scope.has_workspace(workspace)
 
 
 def _is_live(worker: WorkerRecord, now: datetime) -> bool:
@@ -213,6 +217,5 @@ def _place_in_line(engine: Engine, job: Job) -> str:
 
 
 def _under(slot: Slot) -> str:
-    if slot.key.startswith("workspace/"):
-        return "under the quota of this workspace"
-    return "under the limit of this task"
+    kind = limited(slot)
+    return f"under the {'quota' if kind == 'this workspace' else 'limit'} of {kind}"

@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.domain.errors import InvalidError, NotFoundError, TemplateError, TooEarlyError
+from chalicelib.domain.errors import (
+    InvalidError,
+    NotFoundError,
+    PermissionDeniedError,
+    TemplateError,
+    TooEarlyError,
+)
 from chalicelib.domain.job import Job
 from chalicelib.domain.pools import Reach
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import WorkerRecord, WorkerStatus
+from chalicelib.domain.worker_groups import EVERYTHING, WorkerGroup
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.ports import Received
 from chalicelib.engine.steps import Assignment, claim
@@ -41,25 +48,34 @@ class Orders:
     pools: tuple[str, ...] | None = None
 
 
-def register(engine: Engine, hello: Hello) -> WorkerRecord:
-    """Open a session: each start of a worker is a new one.
+def register(engine: Engine, hello: Hello, group: WorkerGroup | None = None) -> WorkerRecord:
+    """Open a session: each start of a worker is a new one, of a group if it has shown its token.
 
     Raises:
         InvalidError: a worker without a capability could never be given work.
+        PermissionDeniedError: its group allows none of its capabilities.
     """
     if not hello.capabilities:
         raise InvalidError("a worker needs at least one capability, such as `script`")
+    capabilities = group.allowed(hello.capabilities) if group else hello.capabilities
+    if group is not None and not capabilities:
+        raise PermissionDeniedError(
+            f"worker group {group.name!r} allows only {', '.join(group.capabilities or ())}: this "
+            f"worker offers {', '.join(hello.capabilities)}"
+        )
     now = engine.clock.now()
     record = WorkerRecord(
         worker_id=engine.ids.job_id(),
         name=hello.name,
         status=WorkerStatus.ACTIVE,
-        capabilities=hello.capabilities,
+        capabilities=capabilities,
         tags=hello.tags,
         exclusive=hello.exclusive,
         version=hello.version,
         registered_at=now,
         last_heartbeat=now,
+        group=group.group_id if group else None,
+        scope=group.scope if group else EVERYTHING,
     )
     engine.registry.put_worker(record)
     return record
@@ -79,7 +95,12 @@ def heartbeat(engine: Engine, worker_id: str, running: Sequence[StepRef] | None)
 
 def reach_of(record: WorkerRecord) -> Reach:
     """Return which pools the session takes from."""
-    return Reach(frozenset(record.capabilities), frozenset(record.tags), record.exclusive)
+    return Reach(
+        frozenset(record.capabilities),
+        frozenset(record.tags),
+        record.exclusive,
+        record.scope.pools,
+    )
 
 
 def pools_of(engine: Engine, record: WorkerRecord) -> tuple[str, ...]:

@@ -34,4 +34,6 @@ def spec_of(assignment: Assignment) -> StepSpec:
         interpreter=action.interpreter,
         dependencies=action.dependencies,
         timeout_s=assignment.timeout_s,
+        secrets=rendered.secrets,
+        references=rendered.references,
     )

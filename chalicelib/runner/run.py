@@ -20,6 +20,7 @@ from chalicelib.runner.isolation import is_reachable, lost_programs
 from chalicelib.runner.languages import Place, invocation
 from chalicelib.runner.process import Exit, Limits, StopReason, run_process
 from chalicelib.runner.recorder import Recorder
+from chalicelib.runner.references import with_references
 from chalicelib.runner.spawn import Command, StepUser
 from chalicelib.runner.spec import Cancel, Host, LogSink, StepResult, StepSpec
 
@@ -39,13 +40,22 @@ def run_step(
     them was written by the step: do not follow links out of them.
     """
     with ExitStack() as stack:
+        try:
+            spec = with_references(spec, workdir, host)
+        except StroemError as failure:
+            return _refused(failure.message, host)
         dirs = dirs or stack.enter_context(step_dirs(host.temp_dir))
         user = _user_in_force(spec, workdir, host, dirs)
         if user:
             give_tree(dirs.root, user)
             give_tree(workdir, user)
-        recorder = Recorder(sink, host.clock, host.max_log_bytes)
+        recorder = Recorder(sink, host.clock, host.max_log_bytes, spec.secrets, host.emit)
         return _Attempt(spec, workdir, host, dirs, user, recorder, cancel).run()
+
+
+def _refused(error: str, host: Host) -> StepResult:
+    now = host.clock.now()
+    return StepResult(exit_code=None, error=error, started_at=now, ended_at=now, duration_s=0.0)
 
 
 def _user_in_force(spec: StepSpec, workdir: Path, host: Host, dirs: StepDirs) -> StepUser | None:
@@ -130,13 +140,14 @@ class _Attempt:
         self, ended: Exit, error: str | None, started_at: datetime, duration_s: float
     ) -> StepResult:
         scanner = self.recorder.scanner
+        told = self._stop_error(ended.stopped) or error or self._exit_error(ended.returncode)
         return StepResult(
             exit_code=_exit_code(ended.returncode),
-            error=self._stop_error(ended.stopped) or error or self._exit_error(ended.returncode),
+            error=None if told is None else self.recorder.needles.text(told),
             started_at=started_at,
             ended_at=self.host.clock.now(),
             duration_s=duration_s,
-            output=scanner.output,
+            output=self.recorder.output,
             has_output=scanner.has_output,
             cancelled=ended.stopped is StopReason.CANCELLED,
             timed_out=ended.stopped is StopReason.TIMED_OUT,

@@ -1,7 +1,7 @@
 """What goes into the runner and what comes out of it.
 
-The one rule: everything here is already decided. Templates are rendered, secrets are in `env`,
-and nobody down here asks the engine for more.
+The one rule: everything here is already decided. Templates are rendered, secrets are in `env` or
+named there for this machine to resolve, and nobody down here asks the engine for more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from chalicelib.domain.values import JsonValue
+from chalicelib.domain.values import JsonObject, JsonValue
 from chalicelib.domain.workflow import Language
 from chalicelib.engine.ports import Clock
 from chalicelib.runner.spawn import Forks, Starter, StepUser
@@ -26,12 +26,14 @@ DRAIN_S = 1.0
 MAX_LOG_BYTES = 100 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class StepSpec:
     """One attempt of one step, rendered. Exactly one of `script` and `source` is set.
 
     `source` is a path inside the working copy. `timeout_s` counts from the start of the attempt,
-    the installation of dependencies included; None means no limit.
+    the installation of dependencies included; None means no limit. `secrets` must not be seen in
+    what the step prints; `references` are what marks in `env` and `args` stand for, which this
+    machine resolves.
     """
 
     job_id: str
@@ -47,6 +49,8 @@ class StepSpec:
     interpreter: str | None = None
     dependencies: tuple[str, ...] = ()
     timeout_s: float | None = None
+    secrets: tuple[str, ...] = ()
+    references: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def idempotency_key(self) -> str:
@@ -88,8 +92,9 @@ class Host:
     """What the runner may use of this machine.
 
     `environ` is the worker's own environment: steps see only its PATH, locale, time zone and the
-    names listed in `passed_env`. `cache_dir` keeps installed dependencies between steps. `user`
-    None runs steps as the worker's user. Times are seconds.
+    names listed in `passed_env`; references may read those that a pattern of `secret_env` matches.
+    `cache_dir` keeps installed dependencies between steps. `user` None runs steps as the worker's
+    user. Times are seconds. `emit` takes the events of a step that consumes; it may block.
     """
 
     environ: Mapping[str, str]
@@ -97,11 +102,13 @@ class Host:
     clock: Clock
     temp_dir: Path | None = None
     passed_env: tuple[str, ...] = ()
+    secret_env: tuple[str, ...] = ()
     user: StepUser | None = None
     starter: Starter = field(default_factory=Forks)
     grace_s: float = GRACE_S
     drain_s: float = DRAIN_S
     max_log_bytes: int = MAX_LOG_BYTES
+    emit: Callable[[JsonObject], None] | None = None
 
     @property
     def path(self) -> str:

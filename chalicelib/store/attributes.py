@@ -101,6 +101,18 @@ class SlotsAttribute(Attribute[tuple[Slot, ...]]):
         )
 
 
+class PinsAttribute(Attribute[tuple[tuple[str, str], ...]]):
+    """`[workspace, revision]` of each other workspace that a job uses, by name."""
+
+    attr_type = STRING
+
+    def serialize(self, value: tuple[tuple[str, str], ...]) -> str:
+        return dumped([list(pin) for pin in value])
+
+    def deserialize(self, value: str) -> tuple[tuple[str, str], ...]:
+        return tuple((workspace, revision) for workspace, revision in json.loads(value))
+
+
 class TextsAttribute(Attribute[tuple[str, ...]]):
     """Texts, in order."""
 

@@ -10,6 +10,7 @@ from typing import IO, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.keys import may_hold_secrets
 from chalicelib.store.faults import code_of, unavailable
 
 _IN_MEMORY = 8 * 1024 * 1024
@@ -28,15 +29,30 @@ class S3Client(Protocol):
 
 
 class S3Blobs:
-    """Objects of one bucket; safe for any number of threads."""
+    """Objects of one bucket; safe for any number of threads.
 
-    def __init__(self, bucket: str, client: S3Client) -> None:
+    `secrets_key` is the KMS key for objects that may hold secrets; others have the bucket's own.
+    """
+
+    def __init__(self, bucket: str, client: S3Client, secrets_key: str | None = None) -> None:
         self._bucket = bucket
         self._client = client
+        self._secrets_key = secrets_key
 
     def put(self, key: str, content: bytes) -> None:
         with self._answering():
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
+            self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=content, **self._encryption(key)
+            )
+
+    def _encryption(self, key: str) -> dict[str, Any]:
+        if self._secrets_key is None or not may_hold_secrets(key):
+            return {}
+        return {
+            "ServerSideEncryption": "aws:kms",
+            "SSEKMSKeyId": self._secrets_key,
+            "BucketKeyEnabled": True,
+        }
 
     def put_stream(self, key: str, parts: Iterable[bytes]) -> int:
         # The whole is spooled first: parts that break off must leave nothing behind.

@@ -22,6 +22,7 @@ from chalicelib.store.attributes import (
     LoopAttribute,
     ParentAttribute,
     PayloadAttribute,
+    PinsAttribute,
     SlotsAttribute,
 )
 from chalicelib.store.dynamo import Item
@@ -116,6 +117,7 @@ class JobItem(Item):
     restart_from = UnicodeAttribute(null=True)
     seed = BlobRefAttribute(null=True)
     is_seeded = BooleanAttribute(null=True)
+    pins = PinsAttribute(null=True)
     reruns = UnicodeSetAttribute(null=True)
     # records of steps and instances
     attempt = NumberAttribute(null=True)

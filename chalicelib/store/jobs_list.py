@@ -62,18 +62,22 @@ def tally(item: type[JobItem], wanted: JobFilter) -> Mapping[JobStatus, int]:
 def _newest(
     item: type[JobItem], workspace: str, wanted: JobFilter, after: ListPosition | None, limit: int
 ) -> Iterator[JobItem]:
-    """Yield the workspace's rows behind the position; with a search, of the newest 10,000 only."""
+    """Yield the workspace's rows behind the position.
+
+    Where each must be looked at, for a search or for who asks, of the newest 10,000 only.
+    """
     behind = None
     if after is not None:
         behind = item.list_sk < keys.list_sk(stamp(after.created_at), after.job_id)
     condition = _filter(item, wanted)
+    is_looked_at = bool(wanted.search) or wanted.sees is not None
     return item.by_list.query(
         workspace,
         range_key_condition=behind,
         filter_condition=condition,
         scan_index_forward=False,
-        limit=TALLIED if wanted.search else None,
-        page_size=limit if condition is None and not wanted.search else _FILTERED_PAGE,
+        limit=TALLIED if is_looked_at else None,
+        page_size=limit if condition is None and not is_looked_at else _FILTERED_PAGE,
     )
 
 

@@ -73,6 +73,7 @@ def _relations(job: Job) -> dict[str, Any]:
         "source_job": job.source_job,
         "restart_from": job.restart_from,
         "reruns": set(job.reruns) or None,
+        "pins": job.pins or None,
     }
 
 
@@ -131,6 +132,7 @@ def job_of(item: JobItem) -> Job:
         seed=item.seed,
         is_seeded=bool(item.is_seeded),
         reruns=frozenset(item.reruns or ()),
+        pins=item.pins or (),
     )
 
 

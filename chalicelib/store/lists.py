@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from chalicelib.domain.job import Job, Note
+from chalicelib.domain.lifecycle import SourceType
 from chalicelib.domain.workflow import Priority
 from chalicelib.engine.ports import JobFilter, Waiter
 
@@ -14,13 +15,16 @@ TALLIED = 10_000
 
 def matches(job: Job, wanted: JobFilter) -> bool:
     """Say whether the job belongs into the list."""
-    searched = (job.task, job.workspace, job.source_id or "", job.job_id)
+    # Which job started another is not told to who sees a part only, so a search must not either.
+    is_told = wanted.sees is None or job.source_type not in (SourceType.TASK, SourceType.HOOK)
+    searched = (job.task, job.workspace, (is_told and job.source_id) or "", job.job_id)
     return (
         job.workspace in wanted.workspaces
         and wanted.task in (None, job.task)
         and wanted.status in (None, job.status)
         and wanted.source_type in (None, job.source_type)
         and any(wanted.search.lower() in text.lower() for text in searched)
+        and (wanted.sees is None or wanted.sees(job))
     )
 
 

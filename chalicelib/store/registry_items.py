@@ -14,6 +14,7 @@ from pynamodb.attributes import BooleanAttribute, NumberAttribute, TTLAttribute,
 
 from chalicelib.domain import keys
 from chalicelib.domain.worker import WorkerRecord, WorkerStatus
+from chalicelib.domain.worker_groups import Scope
 from chalicelib.domain.workspace import Revision, WorkspaceRecord
 from chalicelib.store.attributes import (
     BlobRefAttribute,
@@ -68,6 +69,9 @@ class WorkerItem(Item):
     last_heartbeat = InstantAttribute()
     running = StepRefsAttribute(null=True)
     silenced_by = UnicodeAttribute(null=True)
+    group = UnicodeAttribute(null=True)
+    pools = TextsAttribute(null=True)
+    workspaces = TextsAttribute(null=True)
     expires = TTLAttribute()
 
 
@@ -174,6 +178,12 @@ def worker_item(kind: type[WorkerItem], record: WorkerRecord) -> WorkerItem:
     )
     if record.version is not None:
         item.version = record.version
+    if record.group is not None:
+        item.group = record.group
+    if record.scope.pools is not None:
+        item.pools = record.scope.pools
+    if record.scope.workspaces is not None:
+        item.workspaces = record.scope.workspaces
     if record.running is not None:
         item.running = record.running
     return item
@@ -192,4 +202,6 @@ def worker_of(item: WorkerItem) -> WorkerRecord:
         registered_at=item.registered_at,
         last_heartbeat=item.last_heartbeat,
         running=item.running,
+        group=item.group,
+        scope=Scope(pools=item.pools, workspaces=item.workspaces),
     )

@@ -40,8 +40,19 @@ def parser() -> argparse.ArgumentParser:
         add_help=False,
     )
     verbs.add_parser(
+        "oracle",
+        help="hold 500 crons in 20 zones over 20 years against a calendar; options: --help",
+        add_help=False,
+    )
+    verbs.add_parser(
         "simulate",
         help="run the engine under injected faults; options: ./dev simulate --help",
+        add_help=False,
+    )
+    # As above: its options are those of tests/api/fuzz_many.py.
+    verbs.add_parser(
+        "fuzz",
+        help="ask the API many wrong questions; options: ./dev fuzz --help",
         add_help=False,
     )
     verbs.add_parser(
@@ -73,6 +84,15 @@ def _add_up(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> Non
         description="Bring the stack up and stay. The next start finds the data again.",
     )
     _add_stack_options(up, "(default 8080)", "(default .stroem)")
+    who = up.add_mutually_exclusive_group()
+    who.add_argument(
+        "--admin",
+        metavar="EMAIL:PASSWORD",
+        help="the first administrator of a stack without users (default: one is made and printed)",
+    )
+    who.add_argument(
+        "--open", action="store_true", help="let everybody on this machine in without log-in"
+    )
 
 
 def _add_stack_options(to: argparse.ArgumentParser, port: str, data: str) -> None:

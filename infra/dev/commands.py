@@ -17,11 +17,14 @@ LOCKS = {
     "workers/requirements.in": "workers/requirements.txt",
     "requirements-dev.in": "requirements-dev.txt",
     "infra/local/requirements.in": "infra/local/requirements.txt",
+    "infra/dev/requirements-node.in": "infra/dev/requirements-node.txt",
 }
 # Verbs whose options are those of the module that does their work.
 PASSING_ON = {
     "bench": "benchmarks",
     "chaos": "benchmarks.chaos",
+    "fuzz": "tests.api.fuzz_many",
+    "oracle": "tests.oracle",
     "simulate": "tests.simulation.many",
 }
 PYTHON = str(DEVELOPMENT / "bin" / "python")

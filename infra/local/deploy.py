@@ -1,7 +1,7 @@
 """Deploy a package into the endpoint that AWS_ENDPOINT_URL names: `infra.local.deploy FOLDER KEY`.
 
 One rule: the template is the shipped one, but for where the zip lies, for STROEM_ENV, and for what
-makes links, which is taken from this process's environment.
+makes links and tokens, which is taken from this process's environment.
 It speaks through `localstack-client`, so any service with LocalStack's API will do.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 STACK = "stroem"
 ARTIFACTS = "stroem-artifacts"
 WAIT_S = 120.0
-LINKS = ("STROEM_LINK_KEY", "STROEM_BASE_URL")
+LINKS = ("STROEM_LINK_KEY", "STROEM_BASE_URL", "STROEM_TOKEN_KEYS", "STROEM_NOTIFY_ALLOW")
 
 
 def deploy(session: Any, folder: Path, key: str) -> dict[str, str]:  # noqa: ANN401 - boto3 has no types

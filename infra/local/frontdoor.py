@@ -1,7 +1,7 @@
 """The one port of the local stack: REST by Chalice's local gateway, the UI's files beside it.
 
 One rule: it serves this machine only. It binds to loopback, and refuses what a foreign web page
-sends through the user's browser (wrong Host or Origin), for nothing here asks for a password yet.
+sends through the user's browser (wrong Host or Origin), for it may run without log-in.
 """
 
 import argparse
@@ -22,16 +22,22 @@ from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import LocalChalice, LocalGateway, LocalGatewayException
 
+from chalicelib import wiring
 from chalicelib.api.problems import no_such_route
+from chalicelib.domain.errors import StroemError
+from chalicelib.workspaces.watching import LOOK_EVERY_S, Watcher
 from infra.local.places import ROOT
 
 UI = ROOT / "web" / "dist"
 # API Gateway's own limit on a request's body.
 BODY_LIMIT = 10 * 1024 * 1024
 TOO_LONG = f"The body is over {BODY_LIMIT} bytes, which API Gateway refuses too"
-REST = ("/api", "/worker", "/hooks", "/approvals", "/healthz", "/metrics")
+REST = ("/api", "/worker", "/hooks", "/approvals", "/device", "/healthz", "/metrics")
 # What stands behind it in a path lets whoever has it answer an approval.
 LINKS = "/approvals/"
+DEVICE = "/device"
+# The query of these may hold a secret.
+HOOKS = ("/hooks/", "/api/auth/")
 LANDING = """<!doctype html><meta charset="utf-8"><title>Strøm for AWS, local</title>
 <h1>Strøm for AWS runs on this machine</h1>
 <p>The API answers under <a href="/api/workspaces">/api</a>, its health under
@@ -75,6 +81,7 @@ class Door(BaseHTTPRequestHandler):
         self._write(status, headers, content)
         taken_ms = (time.perf_counter() - started) * 1000
         path = f"{LINKS}…" if self.path.startswith(LINKS) else self.path
+        path = path.partition("?")[0] if path.startswith(HOOKS) else path
         print(f"{self.command} {path} {status} {taken_ms:.1f} ms", file=sys.stderr)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815 - http.server's names
@@ -107,8 +114,9 @@ class Door(BaseHTTPRequestHandler):
             raise Refusal(
                 403, f"This stack answers to {', '.join(sorted(self.server.hosts))} only"
             )
-        if self.path.startswith(LINKS):
-            # Its pages hide where they are, so a browser gives `null`; the link itself is the key.
+        if self.path.startswith((LINKS, DEVICE)):
+            # Their pages hide where they are, so a browser gives `null`; the key is the link
+            # itself, or the password that is filled in.
             return
         if origin is not None and urlsplit(origin).netloc not in self.server.hosts:
             raise Refusal(403, "A page of another site may not use this stack")
@@ -201,8 +209,24 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print(f"Serving on http://127.0.0.1:{port}", file=sys.stderr)
+    threading.Thread(target=watch_folders, name="folders", daemon=True).start()
     server.serve_forever(poll_interval=0.1)
     server.server_close()
+
+
+def watch_folders() -> None:
+    """Publish what is written in the folders of workspaces, for as long as this process lives."""
+    watcher, fault = Watcher(wiring.engine()), ""
+    while True:
+        time.sleep(LOOK_EVERY_S)
+        try:
+            for name in watcher.look():
+                print(f"read the folder of {name} again", file=sys.stderr)
+            fault = ""
+        except StroemError as error:
+            if error.message != fault:
+                print(f"folders are not watched: {error.message}", file=sys.stderr)
+            fault = error.message
 
 
 if __name__ == "__main__":

@@ -73,6 +73,26 @@ def publish(name: str, folder: Path, environment: dict[str, str]) -> str | None:
     return (done.stderr or done.stdout).strip()[-2000:] or f"exit code {done.returncode}"
 
 
+def first_admin(given: str | None, environment: dict[str, str]) -> str:
+    """Add the first administrator to a stack without users; return what to say of it.
+
+    Raises:
+        StackError: it cannot be; the message says why.
+    """
+    done = subprocess.run(
+        [str(PYTHON), "-m", "infra.local.admin"],
+        cwd=ROOT,
+        env=environment,
+        input=given or "",
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise StackError(f"The administrator was not added. {done.stderr.strip()[-2000:]}")
+    return done.stdout.strip()
+
+
 def worker(name: str, log: Path, environment: dict[str, str]) -> parts.Part:
     """Start a worker process; what it needs to know is in its environment."""
     return parts.start(name, PYTHON, ["workers"], log, environment)

@@ -60,7 +60,14 @@ class Data:
 
     def link_key(self) -> str:
         """Return the key that signs this stack's links, made when first asked for."""
-        path = self.folder / "link-key"
+        return self._secret("link-key")
+
+    def token_key(self) -> str:
+        """Return the key that signs access tokens, made when first asked for."""
+        return self._secret("token-key")
+
+    def _secret(self, name: str) -> str:
+        path = self.folder / name
         if not path.exists():
             path.touch(mode=0o600)
             path.write_text(secrets.token_urlsafe(32))

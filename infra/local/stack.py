@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chalicelib.domain.errors import UnavailableError
+from chalicelib.settings import oidc_from
 from infra import package
 from infra.local import emulator, launch, parts, probes
 from infra.local.places import ROOT, Data, StackError, stack_environment
@@ -45,6 +47,10 @@ class Options:
     slots: int = 8
     control: str = "direct"
     endpoint: str | None = None
+    # People must log in; without, the stack is open to this machine.
+    has_login: bool = False
+    # The first administrator, as `address:password`; None: one is made up.
+    admin: str | None = None
 
 
 @dataclass
@@ -70,8 +76,31 @@ class Stack:
 
     @property
     def links(self) -> dict[str, str]:
-        """Return what makes one-click links."""
-        return {"STROEM_LINK_KEY": self.data.link_key(), "STROEM_BASE_URL": self.url}
+        """Return what makes one-click links, and lets webhooks out to this machine."""
+        return {
+            "STROEM_LINK_KEY": self.data.link_key(),
+            "STROEM_BASE_URL": self.url,
+            "STROEM_NOTIFY_ALLOW": "127.0.0.0/8,::1/128",
+        }
+
+    @property
+    def login(self) -> dict[str, str]:
+        """Return what makes tokens: for those who answer requests, and for no worker."""
+        return {"STROEM_TOKEN_KEYS": self.data.token_key()} if self.options.has_login else {}
+
+    @property
+    def providers(self) -> dict[str, str]:
+        """Return the identity providers that the user's environment names, for the front door.
+
+        Raises:
+            StackError: they are not spelled as they must be.
+        """
+        said = {"STROEM_OIDC": os.environ.get("STROEM_OIDC", "")} if self.options.has_login else {}
+        try:
+            oidc_from(self.links | self.login | said)
+        except UnavailableError as error:
+            raise StackError(error.message) from None
+        return said
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a process that uses this stack."""
@@ -97,6 +126,7 @@ class Stack:
             # Workers take their time to load; the workspaces are published meanwhile.
             self._start_workers()
             self._publish()
+            self._add_admin()
             self._write_running()
         except BaseException:
             self.stop()
@@ -179,15 +209,15 @@ class Stack:
     def _deploy(self, built: package.Package) -> None:
         with self._phase("template") as detail:
             kept = self.data.read(self.data.deployed)
-            is_same = (kept.get("key"), kept.get("url")) == (built.key, self.url)
+            wanted = {"key": built.key, "url": self.url, "login": self.options.has_login}
+            is_same = {name: kept.get(name) for name in wanted} == wanted
             if is_same and self._still_there(kept["outputs"]):
                 self.outputs = kept["outputs"]
                 detail.append("deployed before, unchanged")
             else:
-                self.outputs = launch.deploy(self.endpoint, built, self.links)
-                detail.append("deployed, with the functions api and tick")
-            content = {"key": built.key, "outputs": self.outputs, "endpoint": self.endpoint}
-            content["url"] = self.url
+                self.outputs = launch.deploy(self.endpoint, built, self.links | self.login)
+                detail.append("deployed, with the functions api, tick and deliver")
+            content = {**wanted, "outputs": self.outputs, "endpoint": self.endpoint}
             self.data.write(self.data.deployed, content)
 
     def _still_there(self, outputs: dict[str, str]) -> bool:
@@ -197,12 +227,18 @@ class Stack:
 
     def _open_door(self) -> None:
         with self._phase("front door") as detail:
-            environment = self.environment() | {"STROEM_WORKER_TOKEN": self.token}
+            environment = self.environment() | self.login | self.providers
+            environment |= {"STROEM_WORKER_TOKEN": self.token, "STROEM_FOLDERS": self._folders()}
             log = self.data.logs / "frontdoor.log"
             part = launch.front_door(self.options.port, log, environment)
             self._add(part)
             launch.wait_for_door(part, self.url)
             detail.append(f"{self.url}, pid {part.pid}")
+
+    def _folders(self) -> str:
+        """Return where workspaces may be read from: beside the given ones, and at home."""
+        beside = {str(folder.resolve().parent) for folder in self.options.workspaces.values()}
+        return os.pathsep.join(sorted({str(Path.home()), *beside}))
 
     def _publish(self) -> None:
         for name, folder in self.options.workspaces.items():
@@ -212,6 +248,12 @@ class Stack:
                 if fault:
                     # A broken workspace is the user's to mend, with the stack in reach.
                     detail.append(f"NOT published:\n{fault}")
+
+    def _add_admin(self) -> None:
+        if not self.options.has_login:
+            return
+        with self._phase("accounts") as detail:
+            detail.append(launch.first_admin(self.options.admin, self.environment()))
 
     def _start_workers(self) -> None:
         if not self.options.workers:

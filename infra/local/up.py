@@ -37,7 +37,10 @@ def up(options: Options) -> int:
     stopped = threading.Event()
     _on_signals(lambda *_: stopped.set())
     say(f"Logs: {options.data}/logs   Stop: Ctrl-C, or ./dev down --data {options.data}")
-    say("No password is asked for yet, so it answers on 127.0.0.1 only.")
+    if options.has_login:
+        say(f"Log in: .venv/bin/stroem login --server {stack.url}   Without: ./dev up --open")
+    else:
+        say("No password is asked for, so it answers on 127.0.0.1 only.")
     try:
         while not stopped.wait(0.5):
             stack.look()
@@ -152,7 +155,16 @@ def _options(given: argparse.Namespace, data: Path, port: int) -> Options:
         slots=given.slots,
         control=given.control,
         endpoint=given.endpoint,
+        has_login=given.verb == "up" and not given.open,
+        admin=_admin(given.admin) if given.verb == "up" else None,
     )
+
+
+def _admin(given: str | None) -> str | None:
+    email, separator, password = (given or "").partition(":")
+    if given is not None and not (email and separator and password):
+        raise StackError("--admin wants EMAIL:PASSWORD.")
+    return given
 
 
 def main() -> int:

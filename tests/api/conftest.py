@@ -7,6 +7,7 @@ from chalice.test import Client
 
 import app as application
 from chalicelib import settings, wiring
+from tests.api.accounts import KEY, MAKER, ROOT, add, with_accounts
 from tests.api.world import World, an_engine
 from tests.fakes.clock import FakeClock
 
@@ -14,7 +15,7 @@ from tests.fakes.clock import FakeClock
 @pytest.fixture
 def bare(monkeypatch):
     """An installation without a workspace; its worker routes are open."""
-    for name in ("STROEM_WORKER_TOKEN", "STROEM_CURSOR_KEY"):
+    for name in ("STROEM_WORKER_TOKEN", "STROEM_CURSOR_KEY", "STROEM_TOKEN_KEYS", "STROEM_ADMIN"):
         monkeypatch.delenv(name, raising=False)
     settings.access.cache_clear()
     clock = FakeClock()
@@ -31,6 +32,18 @@ def world(bare):
     """An installation with the workspace `shop`."""
     assert bare.publish().ok
     return bare
+
+
+@pytest.fixture
+def people(world, monkeypatch):
+    """The same behind a door, with an administrator and a user."""
+    monkeypatch.setenv("STROEM_TOKEN_KEYS", KEY)
+    settings.access.cache_clear()
+    world.engine = with_accounts(world.engine)
+    wiring.use(world.engine)
+    world.root = add(world.engine, ROOT, is_admin=True)
+    world.maker = add(world.engine, MAKER, name="Maker", groups=("makers",))
+    return world
 
 
 @pytest.fixture

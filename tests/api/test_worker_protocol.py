@@ -30,6 +30,8 @@ NULLS = {
     "attempt": None,
     "lease": None,
     "idempotency_key": None,
+    "secrets": None,
+    "references": None,
 }
 
 
@@ -130,6 +132,8 @@ def test_a_claim_tells_all_that_a_worker_needs(world):
         "attempt": 1,
         "lease": claimed["lease"],
         "idempotency_key": f"{job_id}/build",
+        "secrets": ["abc", "hunter2-of-the-shop", "letmein"],
+        "references": {},
     }
 
 

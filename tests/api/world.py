@@ -15,12 +15,21 @@ from chalicelib.domain.template import Functions, Renderer
 from chalicelib.engine.engine import Engine
 from chalicelib.queue.memory import MemoryQueue
 from chalicelib.store.memory import MemoryBlobs, MemoryLogs, MemoryRegistry
+from chalicelib.store.memory_access import MemoryAccess
+from chalicelib.store.memory_audit import MemoryAudit
+from chalicelib.store.memory_deliveries import MemoryDeliveries
+from chalicelib.store.memory_event_sources import MemoryEventSources
 from chalicelib.store.memory_jobs import MemoryJobs
+from chalicelib.store.memory_schedules import MemoryBackfills, MemorySchedules
 from chalicelib.store.memory_slots import MemorySlots
+from chalicelib.store.memory_sources import MemorySources
+from chalicelib.store.memory_webhooks import MemoryWebhooks
+from chalicelib.store.memory_worker_groups import MemoryWorkerGroups
 from chalicelib.workspaces.definitions import StoredDefinitions
 from chalicelib.workspaces.publish import publish
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import SeededIds
+from tests.fakes.outside import FakeTopics, FakeWeb
 
 NOON_TEXT = "2026-11-21T12:00:00.000000Z"
 SECRET = "hunter2-of-the-shop"
@@ -91,6 +100,17 @@ def an_engine(clock=None):
         definitions=StoredDefinitions(registry, blobs),
         links=NoLinks(),
         renderer=Renderer(Functions(now=clock.now, random_int=lambda low, high: low)),
+        access=MemoryAccess(),
+        schedules=MemorySchedules(),
+        backfills=MemoryBackfills(),
+        sources=MemorySources(),
+        worker_groups=MemoryWorkerGroups(),
+        event_sources=MemoryEventSources(),
+        audit=MemoryAudit(),
+        webhooks=MemoryWebhooks(),
+        deliveries=MemoryDeliveries(),
+        web=FakeWeb(),
+        topics=FakeTopics(),
     )
 
 
@@ -112,6 +132,13 @@ class World:
     def post(self, path, body=None, **headers):
         given = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
         return self._ask("POST", path, given, {"Content-Type": "application/json", **headers})
+
+    def put(self, path, body=None, **headers):
+        given = json.dumps(body or {}).encode()
+        return self._ask("PUT", path, given, {"Content-Type": "application/json", **headers})
+
+    def delete(self, path, **headers):
+        return self._ask("DELETE", path, b"", headers)
 
     def execute(self, task="ship", *, ws="shop", given=None, **headers):
         given = {"version": "1.2"} if given is None and task == "ship" else given or {}

@@ -4,6 +4,7 @@ import urllib.request
 
 import pytest
 
+from chalicelib.domain import keys
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.store.blobs_s3 import S3Blobs
 from chalicelib.store.memory import MemoryBlobs
@@ -91,3 +92,23 @@ def test_an_object_goes_up_and_down_by_signed_urls(emulator):
     assert blobs.get(KEY) == b"content"
     with opener.open(blobs.download_url(KEY, 60), timeout=10) as answer:
         assert answer.read() == b"content"
+
+
+def test_objects_that_may_hold_secrets_get_the_key_for_them_and_no_others(moto):
+    client, bucket = moto.client("s3"), moto.bucket()
+    blobs = S3Blobs(bucket, client, "alias/stroem-secrets")
+    secret = [
+        keys.secret_input_blob("shop", "job", "d"),
+        keys.items_blob("job", "step", "d"),
+        keys.archive_blob("shop", "r1"),
+        keys.definition_blob("shop", "r1"),
+    ]
+    plain = [keys.input_blob("shop", "job", "d"), keys.output_blob("job", "s", 1, "l")]
+    for key in (*secret, *plain):
+        blobs.put(key, b"x")
+        assert blobs.get(key) == b"x"
+    used = {
+        key: client.head_object(Bucket=bucket, Key=key).get("SSEKMSKeyId")
+        for key in (*secret, *plain)
+    }
+    assert used == {**dict.fromkeys(secret, "alias/stroem-secrets"), **dict.fromkeys(plain)}

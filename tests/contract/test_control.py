@@ -31,6 +31,7 @@ from infra.local.frontdoor import FrontDoor
 from tests.fakes.clock import NOON
 from tests.fakes.runner import eventually, is_alive
 from tests.fakes.worker import a_worker, at_work
+from workers.bearer import Bearer
 from workers.control import Orders
 from workers.control_direct import DirectControl
 from workers.control_http import HttpControl
@@ -120,7 +121,7 @@ def connect(request, engine, monkeypatch):
 def test_over_http_the_token_is_asked_for(connect):
     control = connect()
     if isinstance(control, HttpControl):
-        control._client._headers = {}
+        control._client._bearer = Bearer(None, control._client._renew)
         with pytest.raises(UnauthenticatedError):
             control.heartbeat(())
 

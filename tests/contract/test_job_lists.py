@@ -242,3 +242,13 @@ def test_counts_and_searches_look_at_the_newest_of_each_workspace_only(jobs, mon
     assert jobs.tally(a_filter("first", "second")) == {JobStatus.FAILED: 5, JobStatus.PENDING: 4}
     assert jobs.tally(a_filter("first", task="old")) == {}
     assert len(jobs.page(a_filter("first"), None, 10)) == 8
+
+
+def test_who_asks_gets_full_pages_and_counts_of_what_is_not_hidden(jobs):
+    made = some(jobs, 9)
+    shown = {job.job_id for job in made[::3]}
+    wanted = a_filter(sees=lambda job: job.job_id in shown)
+    first = jobs.page(wanted, None, 2)
+    rest = jobs.page(wanted, position(first[-1]), 2)
+    assert ids(first) + ids(rest) == ids(made[::3])
+    assert sum(jobs.tally(wanted).values()) == 3

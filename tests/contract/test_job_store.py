@@ -56,6 +56,7 @@ def a_full_job(**given):
         seed=a_blob_ref(),
         is_seeded=True,
         reruns=frozenset({"rerun-1", "rerun-2"}),
+        pins=(("other", "a1"), ("shop", "b2")),
         **given,
     )
 

@@ -8,6 +8,7 @@ import pytest
 from chalicelib.domain.errors import ConflictError, NotFoundError
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import WorkerStatus
+from chalicelib.domain.worker_groups import Scope
 from chalicelib.store.memory import MemoryRegistry
 from chalicelib.store.registry_table import RegistryTable
 from tests.contract.places import REGION
@@ -132,6 +133,8 @@ def test_a_revision_of_another_workspace_is_not_found(registry):
 
 def test_a_session_is_kept_with_all_that_it_was_given(registry):
     record = a_worker(
+        group="g-1",
+        scope=Scope(pools=("script*",), workspaces=("mine", "team-*")),
         capabilities=("script", "docker"),
         tags=("gpu", "arm64"),
         exclusive=True,

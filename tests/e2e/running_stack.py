@@ -41,6 +41,7 @@ class RunningStack:
     port: int = field(default_factory=free_port)
     options: tuple[str, ...] = ()
     process: subprocess.Popen | None = None
+    has_login: bool = False
 
     @property
     def url(self):
@@ -59,7 +60,8 @@ class RunningStack:
         return json.loads((self.data / "deployed.json").read_text())
 
     def start(self):
-        arguments = ["--port", str(self.port), "--data", str(self.data), *self.options]
+        who = [] if self.has_login else ["--open"]
+        arguments = ["--port", str(self.port), "--data", str(self.data), *who, *self.options]
         with self.data.with_suffix(".said").open("w") as said:
             self.process = subprocess.Popen(
                 [str(ROOT / "dev"), "up", *arguments], stdout=said, stderr=said
@@ -85,12 +87,13 @@ class RunningStack:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def stroem(self, *arguments, timeout=120):
+    def stroem(self, *arguments, timeout=120, given=None):
         """Run the command line against this stack."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS", "STROEM"))}
         return subprocess.run(
             [str(STROEM), *arguments],
             env=environment | {"STROEM_URL": self.url},
+            input=given,
             capture_output=True,
             text=True,
             timeout=timeout,

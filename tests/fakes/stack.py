@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +23,9 @@ from chalicelib.runner.assigned import spec_of
 from chalicelib.runner.run import run_step
 from chalicelib.runner.spec import Cancel, Host
 from chalicelib.store.memory import MemoryBlobs
+from chalicelib.store.memory_access import MemoryAccess
+from chalicelib.store.memory_audit import MemoryAudit
+from chalicelib.store.memory_schedules import MemoryBackfills, MemorySchedules
 from chalicelib.workspaces.tarball import extract_into
 from infra.local.frontdoor import Door, FrontDoor
 from tests.fakes.runner import RememberingSink
@@ -91,7 +94,13 @@ class Stack:
 def a_stack(folder=None):
     """Serve on a free port until the block ends; `folder` is for steps that really run."""
     blobs, lock = _WebBlobs(), threading.RLock()
-    engine = memory_engine(blobs)
+    engine = replace(
+        memory_engine(blobs),
+        access=MemoryAccess(),
+        audit=MemoryAudit(),
+        schedules=MemorySchedules(),
+        backfills=MemoryBackfills(),
+    )
 
     class QuietDoor(Door):
         def _answer(self, body):
@@ -107,7 +116,7 @@ def a_stack(folder=None):
             # Without the line on stderr, which is here the command's own.
             self._write(*self._answer(self._body()))
 
-        do_GET = do_PUT = do_POST = _serve  # noqa: N815 - http.server's names
+        do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
 
     wiring.use(engine)
     server = FrontDoor(application.app, 0)

@@ -49,9 +49,10 @@ def test_other_files_and_hidden_directories_are_left_alone():
     assert read_workspace(tree(**files)).findings == ()
 
 
-def test_encrypted_and_too_deep_files_are_warned_of():
+def test_too_deep_files_and_sops_files_that_are_not_encrypted_are_warned_of():
     deep = "/".join("abcdefghijk") + "/x.yaml"
-    loaded = read_workspace(tree(**{"a.yaml": OK, "s.sops.yaml": "x: [", deep: "x: ["}))
+    files = {"a.yaml": OK, "s.sops.yaml": "secrets: { K: plain }", deep: "x: ["}
+    loaded = read_workspace(tree(**files))
     assert [(f.file, f.line) for f in loaded.warnings] == [(deep, 1), ("s.sops.yaml", 1)]
     assert loaded.ok
 

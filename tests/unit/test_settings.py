@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.domain.errors import UnavailableError
 from chalicelib.engine.engine import Limits
-from chalicelib.settings import from_environment
+from chalicelib.settings import from_environment, oidc_from
 from chalicelib.wiring import limits_of
 
 NAMES = {
@@ -59,3 +59,43 @@ def test_a_figure_that_is_none_is_refused_with_its_name_and_bounds(text):
 def test_every_name_that_is_missing_is_told():
     with pytest.raises(UnavailableError, match=r"STROEM_JOBS_TABLE, .*STROEM_QUEUE_PREFIX"):
         from_environment({})
+
+
+OIDC = '{"demo": {"issuer_url": "https://id.example", "client_id": "stroem"}}'
+WHOLE = {
+    "STROEM_OIDC": OIDC,
+    "STROEM_BASE_URL": "https://stroem.example",
+    "STROEM_TOKEN_KEYS": "k" * 40,
+}
+
+
+def test_providers_are_those_of_the_environment():
+    assert oidc_from({}) == {}
+    assert oidc_from({"STROEM_OIDC": " "}) == {}
+    assert [*oidc_from(WHOLE)] == ["demo"]
+
+
+@pytest.mark.parametrize("name", ["STROEM_BASE_URL", "STROEM_TOKEN_KEYS"])
+def test_providers_need_an_address_and_keys(name):
+    with pytest.raises(UnavailableError, match=f"STROEM_OIDC needs {name}"):
+        oidc_from(WHOLE | {name: ""})
+
+
+def test_browsers_come_back_by_https_or_on_this_machine():
+    assert oidc_from(WHOLE | {"STROEM_BASE_URL": "http://127.0.0.1:8080"})
+    with pytest.raises(UnavailableError, match="https://"):
+        oidc_from(WHOLE | {"STROEM_BASE_URL": "http://stroem.example"})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"demo": {"client_secret": "hunter2"', "no JSON .line 1, column 37."),
+        ('{"demo": {"client_secret": "hunter2", "secret": 1}}', "demo: has 'secret'"),
+        ('["hunter2"]', "an object of providers"),
+    ],
+)
+def test_providers_that_are_spelled_wrongly_are_refused_without_their_secrets(text, why):
+    with pytest.raises(UnavailableError, match=why) as caught:
+        oidc_from(WHOLE | {"STROEM_OIDC": text})
+    assert "hunter2" not in caught.value.message

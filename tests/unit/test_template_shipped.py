@@ -62,7 +62,8 @@ def test_every_function_has_a_role_of_its_own(template):
 def test_no_role_has_a_wildcard_action_or_a_forbidden_one(template):
     for role in of_type(template, "AWS::IAM::Role"):
         for statement in statements(template, role):
-            assert statement["Effect"] == "Allow"
+            if statement["Effect"] == "Deny":
+                continue
             assert "NotAction" not in statement
             for action in as_list(statement["Action"]):
                 assert "*" not in action
@@ -76,6 +77,28 @@ def test_no_role_reaches_resources_outside_the_stack(template):
             for resource in as_list(statement["Resource"]):
                 # An intrinsic names something of this stack; a plain text would be a guess or `*`.
                 assert isinstance(resource, dict)
+
+
+def test_no_role_may_change_or_remove_an_audit_record(template):
+    changes = {"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem"}
+    for role in of_type(template, "AWS::IAM::Role"):
+        found = statements(template, role)
+        allowed = {a for one in found if one["Effect"] == "Allow" for a in as_list(one["Action"])}
+        denied = [one for one in found if one["Effect"] == "Deny"]
+        if not allowed & changes:
+            continue
+        (one,) = denied
+        assert set(as_list(one["Action"])) >= changes
+        condition = {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["AUDIT#*"]}}
+        assert one["Condition"] == condition
+
+
+def test_every_path_lets_a_browser_ask_before_it_asks(template):
+    api = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    for methods in api["paths"].values():
+        (known, *_) = (one for name, one in methods.items() if name != "options")
+        integration = "x-amazon-apigateway-integration"
+        assert methods["options"][integration] == known[integration]
 
 
 def test_functions_are_told_all_that_the_settings_ask_for(template):

@@ -14,6 +14,7 @@ from chalicelib.domain.parse.reader import Reader
 from chalicelib.domain.parse.report import Report
 from chalicelib.domain.parse.tasks import parse_hooks, parse_task
 from chalicelib.domain.parse.triggers import parse_triggers
+from chalicelib.domain.parse.webhooks import parse_notify
 from chalicelib.domain.workflow import Action, Definition, Task
 
 
@@ -32,6 +33,7 @@ def parse_definition(merged: Merged, report: Report) -> Definition:
         secrets=root.object("secrets"),
         mcp_servers=parse_mcp_servers(root),
         hooks=parse_hooks(root),
+        notify=parse_notify(root),
     )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from posixpath import dirname
 
-from chalicelib.domain.parse.keys import HOOK_EVENTS, WORKSPACE
+from chalicelib.domain.parse.keys import JOINED, WORKSPACE
 from chalicelib.domain.parse.reader import Reader
 from chalicelib.domain.parse.report import Report
+from chalicelib.domain.parse.sops import is_encrypted_file, with_references
 from chalicelib.domain.parse.yaml_source import YamlDocument, read_yaml
 from chalicelib.domain.sources import Path, Place, WorkspaceTree
 from chalicelib.domain.values import JsonObject
@@ -21,8 +22,7 @@ from chalicelib.domain.workflow import Finding, Severity
 WORKFLOWS_DIRECTORY = ".workflows"
 MAX_DIRECTORIES = 10
 _SUFFIXES = (".yaml", ".yml")
-_ENCRYPTED = (".sops.yaml", ".sops.yml")
-_SECTIONS = tuple(key for key in WORKSPACE if key not in (*HOOK_EVENTS, "strict_scripts"))
+_SECTIONS = tuple(key for key in WORKSPACE if key not in (*JOINED, "strict_scripts"))
 
 
 @dataclass(slots=True)
@@ -85,12 +85,15 @@ class Merged:
                 self.folders[name] = folder
 
     def _add_hooks(self, reader: Reader, document: YamlDocument) -> None:
-        for event in HOOK_EVENTS:
+        for event in JOINED:
             value = reader.raw.get(event)
             if value is None:
                 continue
             if not isinstance(value, list):
-                reader.wrong(event, "a list of hooks", f"{event}: [{{ action: name }}]")
+                if event == "notify":
+                    reader.wrong(event, "a list", "notify: [{ url: https://… }]")
+                else:
+                    reader.wrong(event, "a list of hooks", f"{event}: [{{ action: name }}]")
                 continue
             merged = self.raw.setdefault(event, [])
             if not isinstance(merged, list):
@@ -114,6 +117,9 @@ def merge_files(tree: WorkspaceTree) -> Merged:
             continue
         document, findings = read_yaml(path, tree.files[path].content)
         merged.findings.extend(findings)
+        if document is not None and is_encrypted_file(path):
+            document, findings = with_references(document)
+            merged.findings.extend(findings)
         if document is not None:
             merged.add(document, dirname(inner) or None)
     return merged
@@ -134,11 +140,6 @@ def _is_workflow_file(inner: str) -> bool:
 
 
 def _refusal(inner: str) -> tuple[str, str] | None:
-    if inner.endswith(_ENCRYPTED):
-        return (
-            "encrypted with sops, which cannot be decrypted here: the file is not read",
-            "keep the values in a parameter store and name them by `ref+awsssm://…`",
-        )
     if inner.count("/") > MAX_DIRECTORIES:
         reason = f"more than {MAX_DIRECTORIES} directories deep: the file is not read"
         return reason, "move it up"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from chalicelib.domain.workflow import ActionType
 
 HOOK_EVENTS = ("on_success", "on_error", "on_suspended", "on_cancel")
+# Lists of a workspace: those of all its files are joined.
+JOINED = (*HOOK_EVENTS, "notify")
 
 WORKSPACE = (
     "secrets",
@@ -18,6 +20,7 @@ WORKSPACE = (
     "triggers",
     "mcp_servers",
     *HOOK_EVENTS,
+    "notify",
     "strict_scripts",
 )
 COMMON_ACTION = ("type", "name", "description", "input", "output", "retry")
@@ -72,6 +75,7 @@ TASK = (
     "timeout",
     "retry",
     *HOOK_EVENTS,
+    "notify",
     "concurrency",
     "priority",
 )
@@ -97,8 +101,30 @@ MCP_SERVER = ("transport", "command", "args", "url", "auth_token", "env", "timeo
 TOOL = ("task", "mcp")
 
 TRIGGER_SHARED = ("type", "task", "input", "enabled")
-SCHEDULER = (*TRIGGER_SHARED, "cron", "timezone", "concurrency", "force_refresh")
-WEBHOOK = (*TRIGGER_SHARED, "name", "secret", "mode", "timeout_secs", "force_refresh")
+SCHEDULER = (
+    *TRIGGER_SHARED,
+    "cron",
+    "timezone",
+    "concurrency",
+    "on_missed",
+    "end_at",
+    "jitter",
+    "force_refresh",
+)
+WEBHOOK = (
+    *TRIGGER_SHARED,
+    "name",
+    "secret",
+    "secrets",
+    "hmac",
+    "rate_limit",
+    "mode",
+    "timeout_secs",
+    "force_refresh",
+)
+HMAC = ("scheme", "header", "secret", "secrets")
+RATE_LIMIT = ("per_minute",)
+NOTIFY = ("on", "url", "sns", "secret", "secrets", "headers")
 EVENT_SOURCE = (
     *TRIGGER_SHARED,
     "target_task",
@@ -107,6 +133,8 @@ EVENT_SOURCE = (
     "backoff_secs",
     "max_in_flight",
 )
+SQS = (*TRIGGER_SHARED, "queue")
+S3 = (*TRIGGER_SHARED, "bucket", "prefix", "suffix", "events")
 
 BY_KIND: dict[str, tuple[str, ...]] = {
     "Workspace": WORKSPACE,
@@ -122,7 +150,12 @@ BY_KIND: dict[str, tuple[str, ...]] = {
     "Concurrency": CONCURRENCY,
     "Scheduler": SCHEDULER,
     "Webhook": WEBHOOK,
+    "Signature": HMAC,
+    "Rate limit": RATE_LIMIT,
+    "Notification": NOTIFY,
     "Event source": EVENT_SOURCE,
+    "Queue": SQS,
+    "Bucket": S3,
     "Connection type field": CONNECTION_FIELD,
     "MCP server": MCP_SERVER,
 }
@@ -147,6 +180,10 @@ KNOWN_AS = {
     "environment": "env",
     "schedule": "cron",
     "tz": "timezone",
+    "misfire_policy": "on_missed",
+    "catchup": "on_missed",
+    "until": "end_at",
+    "end_date": "end_at",
     "retries": "retry",
     "params": "input",
     "inputs": "input",

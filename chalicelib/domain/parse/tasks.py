@@ -11,6 +11,7 @@ from chalicelib.domain.parse.actions import build_action
 from chalicelib.domain.parse.fields import named, parse_input, parse_inputs, parse_retry
 from chalicelib.domain.parse.keys import ACTION, CONCURRENCY, HOOK, HOOK_EVENTS, STEP, TASK
 from chalicelib.domain.parse.reader import Reader, kind_of
+from chalicelib.domain.parse.webhooks import parse_notify
 from chalicelib.domain.values import JsonObject, JsonValue
 from chalicelib.domain.workflow import (
     INLINE_PREFIX,
@@ -59,6 +60,7 @@ def parse_task(key: str, reader: Reader, folder: str | None) -> tuple[Task, dict
         hooks=parse_hooks(reader),
         concurrency=_concurrency(reader),
         priority=reader.choice("priority", Priority.NORMAL),
+        notify=parse_notify(reader),
     )
     return task, hidden
 

@@ -3,6 +3,7 @@
 Source: workflow language, section 2; decision 5; security S9 and S10.
 """
 
+from chalicelib.domain.template.reads import keys_read, uses_filter
 from chalicelib.domain.template.renderer import (
     Renderer,
     check,
@@ -21,6 +22,8 @@ __all__ = [
     "context_name",
     "has_template",
     "is_plain_path",
+    "keys_read",
     "names_used",
     "unquoted_in_shell",
+    "uses_filter",
 ]

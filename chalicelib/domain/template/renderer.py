@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import cast
 
@@ -36,6 +37,10 @@ class Renderer:
 
     def __init__(self, functions: Functions = NO_FUNCTIONS) -> None:
         self._functions = functions
+
+    def resolving(self, resolve_ref: Callable[[str], JsonValue]) -> Renderer:
+        """Return a renderer like this one, whose `vals` asks the given function."""
+        return Renderer(replace(self._functions, resolve_ref=resolve_ref))
 
     def render(self, template: str, context: Mapping[str, JsonValue]) -> str:
         """Return the template's text. One string is one template; its trailing newline stays.

@@ -47,7 +47,7 @@ def _check_script(
     elif has_template(script):
         reason = f"a template's value becomes part of the {action.language} program"
         fix = 'hand it over in the environment: env: { X: "{{ input.x }}" }'
-        report.warning(at, reason, fix)
+        (report.error if strict else report.warning)(at, reason, fix)
 
 
 def _check_shell(script: str, path: Path, report: Report, *, strict: bool) -> None:
@@ -70,7 +70,7 @@ def _check_file(
     action: Action, source: str, path: Path, tree: WorkspaceTree, report: Report
 ) -> None:
     name = normpath(source)
-    if name == "." or name.startswith(("/", "..")):
+    if name in (".", "..") or name.startswith(("/", "../")):
         return
     found = tree.files.get(name)
     if found is None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from chalicelib.domain.errors import InvalidError
 from chalicelib.domain.parse.report import Report
 from chalicelib.domain.schedule.cron import HORIZON_YEARS, Cron, zone_of
+from chalicelib.domain.schedule.timing import end_of
 from chalicelib.domain.validate.references import check_task
 from chalicelib.domain.workflow import Definition, Trigger, TriggerType
 
@@ -28,7 +29,7 @@ def check_triggers(definition: Definition, report: Report) -> None:
             check_task(target, (*path, "target_task"), definition.tasks, report)
         elif trigger.type is TriggerType.SCHEDULER:
             _check_schedule(trigger, report)
-        elif trigger.name:
+        elif trigger.type is TriggerType.WEBHOOK and trigger.name:
             first = addresses.setdefault(trigger.name, trigger.key)
             if first != trigger.key:
                 reason = f"the address /hooks/{trigger.name} is the trigger `{first}`'s already"
@@ -41,6 +42,8 @@ def _check_schedule(trigger: Trigger, report: Report) -> None:
         zone_of(trigger.timezone)
     except InvalidError as error:
         report.error((*path, "timezone"), error.message)
+    else:
+        _check_end(trigger, report)
     if not trigger.cron:
         return
     try:
@@ -51,3 +54,13 @@ def _check_schedule(trigger: Trigger, report: Report) -> None:
     if cron.next_after(_SOME_DAY, "UTC") is None:
         reason = f"`{trigger.cron}` names no day that comes within {HORIZON_YEARS} years"
         report.warning((*path, "cron"), reason, "check day and month")
+
+
+def _check_end(trigger: Trigger, report: Report) -> None:
+    if trigger.end_at is None:
+        return
+    try:
+        end_of(trigger.end_at, trigger.timezone)
+    except InvalidError as error:
+        fix = "write 2027-01-31, 2027-01-31T18:00 or 2027-01-31T18:00:00+01:00"
+        report.error(("triggers", trigger.key, "end_at"), error.message, fix)
