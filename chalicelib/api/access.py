@@ -83,7 +83,7 @@ def put_acl(call: Call) -> AclShape:
 def check_acl(call: Call) -> AclCheck:
     query = call.query(AclCheckQuery)
     groups = frozenset(name for name in map(str.strip, query.groups.split(",")) if name)
-    who = access_rules.somebody(query.user, groups)
+    who = access_rules.somebody(call.engine, query.user, groups)
     found, rules = access_rules.explain(call.engine, who, query.workspace, query.task)
     return AclCheck(access=found.word, rules=rules)
 

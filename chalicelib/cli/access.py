@@ -62,13 +62,13 @@ def check(
     workspace: Annotated[str, typer.Argument(metavar="WORKSPACE", help="Workspace.")],
     task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")],
     group: Annotated[
-        list[str] | None, typer.Option("--group", "-g", help="Group that the user is in.")
+        list[str] | None, typer.Option("--group", "-g", help="Take the user as one of this group.")
     ] = None,
     form: Output = Form.TABLE,
     server: Server = DEFAULT_URL,
     token: Token = None,
 ) -> None:
-    """Tell which access a user has to a task, who is in these groups and no administrator."""
+    """Tell which access a user has to a task; with groups, one who is in these only."""
     query = {"user": user, "workspace": workspace, "task": task, "groups": ",".join(group or ())}
     found = client_of(server, token).get("/api/acl/check", query)
     if form is Form.JSON:

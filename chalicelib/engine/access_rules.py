@@ -5,6 +5,7 @@ Source: configuration, section 7.3; security, S23.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chalicelib.domain.acl import dump_acl
@@ -39,9 +40,19 @@ def set_acl(engine: Engine, acl: Acl | None, version: str | None) -> AclChange:
     return AclChange(stored, {"before": _hash(before.acl), "after": _hash(acl)})
 
 
-def somebody(user: str, groups: frozenset[str]) -> Caller:
-    """Return a user of that address who is in these groups, and no administrator."""
-    return Caller(kind=CallerKind.USER, name=user, email=user, groups=groups)
+def somebody(engine: Engine, address: str, groups: frozenset[str]) -> Caller:
+    """Return the user of that address; with groups, one who is in these and no administrator.
+
+    Of whom nothing is known, it is one without groups.
+    """
+    is_admin = False
+    if not groups:
+        with suppress(NotFoundError):
+            known = engine.accounts.user_by_email(address)
+            groups, is_admin = frozenset(known.groups), known.is_admin
+    return Caller(
+        kind=CallerKind.USER, name=address, email=address, groups=groups, is_admin=is_admin
+    )
 
 
 def explain(engine: Engine, who: Caller, workspace: str, task: str) -> tuple[Access, list[int]]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from chalice.local import LambdaContext, LambdaEventConverter, RouteMatcher
 
 import app as application
-from chalicelib import settings
+from chalicelib import settings, wiring
 from chalicelib.api.limits import limiter
+from chalicelib.auth.passwords import Argon2Passwords
 from chalicelib.domain.callers import Permission
 from chalicelib.domain.roles import ADMIN, BUILT_IN
+from chalicelib.store.memory_accounts import MemoryAccounts
+from tests.api.accounts import CHEAP, MAKER, ROOT, add
 from tests.api.callers import OF_USER, a_key, a_user, with_callers
 from tests.api.world import problem_in
 
@@ -104,6 +108,20 @@ def test_the_check_tells_the_access_and_the_rules(town):
     assert town.get(path + "ship").json_body == {"access": "view", "rules": []}
     assert town.get(path + "ship&groups=makers,x").json_body == {"access": "run", "rules": [0]}
     assert town.get(path + "one&groups=makers").json_body == {"access": "view", "rules": []}
+
+
+def test_the_check_knows_the_groups_of_whom_it_knows(town):
+    put(town, "/api/acl", {"acl": RULES | {"default": "deny"}})
+    passwords = Argon2Passwords(CHEAP)
+    town.engine = replace(town.engine, accounts=MemoryAccounts(), passwords=passwords)
+    wiring.use(town.engine)
+    add(town.engine, MAKER, groups=("makers",))
+    add(town.engine, ROOT, is_admin=True)
+    path = "/api/acl/check?workspace=shop&task=ship&user="
+    assert town.get(path + MAKER).json_body == {"access": "run", "rules": [0]}
+    assert town.get(path + MAKER + "&groups=x").json_body["access"] == "deny"
+    assert town.get(path + ROOT).json_body["access"] == "run"
+    assert town.get(path + "nobody@example.com").json_body["access"] == "deny"
 
 
 # roles
