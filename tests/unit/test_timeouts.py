@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from chalicelib.domain.errors import UnavailableError
+from chalicelib.domain.job import AfterAction
 from chalicelib.domain.workflow import Retry
-from chalicelib.engine import recovery
+from chalicelib.engine import advance, recovery
+from chalicelib.engine.agenda import Agenda
 from chalicelib.engine.engine import Limits
+from chalicelib.engine.job_logs import read_log
 from chalicelib.engine.payloads import load_object
+from chalicelib.store.memory import MemoryBlobs
 from tests.fakes.flows import FailingJobs, a_house, jobs_of, server_lines, work
 from tests.fakes.house import House
 
@@ -247,3 +253,31 @@ def test_a_job_that_waits_for_its_place_is_over_its_time_and_leaves_the_line():
     assert [house.status(one) for one in (second, third)] == ["cancelled", "cancelled"]
     fourth = house.job()
     assert house.shown(fourth) == {"s": "running"}
+
+
+class DeadBlobs(MemoryBlobs):
+    """An object store that keeps no archive while it is down."""
+
+    is_down = False
+
+    def put_stream(self, *args, **given):
+        if self.is_down:
+            raise UnavailableError("the object store did not answer")
+        return super().put_stream(*args, **given)
+
+
+def test_a_look_that_was_too_slow_archives_what_stands_and_not_what_it_saw():
+    blobs = DeadBlobs()
+    house = family(ports={"blobs": blobs})
+    job_id = house.job()
+    seen = house.engine.jobs.load(job_id)
+    blobs.is_down = True
+    house.clock.tick(60)
+    with suppress(UnavailableError):
+        recovery.look(house.engine, job_id)
+    blobs.is_down = False
+    assert house.engine.jobs.get(job_id).after == {AfterAction.ARCHIVE_LOG}
+    advance.act(house.engine, Agenda(), seen)
+    assert house.engine.jobs.get(job_id).after == set()
+    told = [json.loads(line)["line"] for line in read_log(house.engine, job_id, "_server")]
+    assert [line for line in told if line.startswith("Step 'call' cancelled")]
