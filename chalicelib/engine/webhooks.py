@@ -36,6 +36,7 @@ from chalicelib.engine.engine import Engine
 from chalicelib.engine.jobs import JobRequest
 from chalicelib.engine.making import derived_id
 from chalicelib.engine.opening import Opened
+from chalicelib.engine.schedules import state_of
 
 _MINUTE = timedelta(minutes=1)
 _SEEN_FOR = timedelta(seconds=2 * WINDOW_S)
@@ -51,6 +52,7 @@ class Hook:
     workspace: str
     trigger: Trigger
     secrets: tuple[str, ...]
+    is_paused: bool = False
 
     @property
     def source_id(self) -> str:
@@ -68,11 +70,14 @@ def find(engine: Engine, name: str) -> Hook:
     for entry in engine.webhooks.entries(name):
         definition = _in_force(engine, entry.workspace)
         trigger = definition.triggers.get(entry.trigger) if definition else None
-        if definition is None or trigger is None or not trigger.enabled:
+        if definition is None or trigger is None:
+            continue
+        state = state_of(engine, entry.workspace, trigger.key)
+        if not state.is_enabled(trigger):
             continue
         if trigger.type is TriggerType.WEBHOOK and trigger.name == name:
             secrets = _opened(engine, entry.workspace, definition, trigger)
-            return Hook(name, entry.workspace, trigger, secrets)
+            return Hook(name, entry.workspace, trigger, secrets, state.paused)
     raise NotFoundError(f"there is no webhook {name[:80]!r}")
 
 
@@ -100,13 +105,15 @@ def start(engine: Engine, hook: Hook, call: HookCall, signed: Signed | None) -> 
 
     Raises:
         RateLimitedError: too many calls in this minute.
-        ConflictError: the task's triggers are paused, or the same bytes came before.
+        ConflictError: it or all of its task's are paused, or the same bytes came before.
         InvalidError: the job cannot be made.
     """
     _count(engine, hook)
     task = hook.trigger.task
     if task in engine.registry.paused_tasks(hook.workspace):
         raise ConflictError(f"the triggers of task {task!r} are paused: try again later")
+    if hook.is_paused:
+        raise ConflictError(f"the webhook {hook.name!r} is paused: try again later")
     key = _key(engine, hook, signed) if signed else None
     request = JobRequest(
         workspace=hook.workspace,

@@ -19,7 +19,7 @@ tasks:
       only: {action: say}
 triggers:
   hourly: {type: scheduler, cron: "0 * * * *", task: one}
-  push: {type: webhook, name: push, task: one}
+  push: {type: webhook, name: by-hours, task: one, secret: a-secret-of-mine}
 """
 PATH = "/api/workspaces/hours/triggers/hourly"
 BACKFILLS = "/api/workspaces/hours/backfills"
@@ -86,6 +86,18 @@ def test_an_unknown_trigger_is_not_found(world, verb):
     body = {"from": FROM, "to": TO} if verb == "backfill" else None
     for path in ("shop/triggers/nope", "nope/triggers/nightly"):
         problem_in(world.post(f"/api/workspaces/{path}/{verb}", body), 404, "not-found")
+
+
+def test_a_webhook_that_is_paused_or_disabled_takes_no_calls(hours):
+    path = "/api/workspaces/hours/triggers/push"
+    assert hours.post("/hooks/by-hours?secret=a-secret-of-mine").status_code == 200
+    hours.post(f"{path}/pause")
+    problem_in(hours.post("/hooks/by-hours?secret=a-secret-of-mine"), 409, "conflict")
+    hours.post(f"{path}/disable")
+    problem_in(hours.post("/hooks/by-hours?secret=a-secret-of-mine"), 404, "not-found")
+    hours.post(f"{path}/enable")
+    hours.post(f"{path}/resume")
+    assert hours.post("/hooks/by-hours?secret=a-secret-of-mine").status_code == 200
 
 
 # backfills
