@@ -32,6 +32,7 @@ class Zone:
             if self._offset(later) != self.offsets[-1]:
                 self._note(at, later)
             at = later
+        self._ends = [*self.starts[1:], float("inf")]
 
     def _note(self, before, after):
         """Walk the seconds of an hour in which the offset changes."""
@@ -54,14 +55,10 @@ class Zone:
 
     def instant(self, wall):
         """Return the second of UTC at which a local second runs."""
-        near = range(len(self.starts))[
-            max(0, bisect_left(self.starts, wall - 2 * DAY_S) - 1) : bisect_right(
-                self.starts, wall + 2 * DAY_S
-            )
-        ]
-        ends = [*self.starts[1:], float("inf")]
+        first = max(0, bisect_left(self.starts, wall - 2 * DAY_S) - 1)
+        near = range(first, bisect_right(self.starts, wall + 2 * DAY_S))
         for i in near:
-            if self.starts[i] <= wall - self.offsets[i] < ends[i]:
+            if self.starts[i] <= wall - self.offsets[i] < self._ends[i]:
                 return wall - self.offsets[i]
         (gap,) = (
             self.starts[i]
