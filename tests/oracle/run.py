@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from multiprocessing import get_context
 
@@ -23,6 +24,12 @@ def zone(task):
     return name, figures
 
 
+def say(text):
+    """Tell how it goes at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def main():
     """Return 1 if a run was missed or doubled."""
     parser = argparse.ArgumentParser(prog="dev oracle", description=__doc__)
@@ -33,8 +40,12 @@ def main():
     given = parser.parse_args()
     years = (given.first, given.first + given.years - 1)
     tasks = [(name, years, thin_crons(), dense_crons()) for name in ZONES[: given.zones]]
-    _began, figures = time.monotonic(), Figures()
+    began, figures = time.monotonic(), Figures()
     with get_context("spawn").Pool(given.processes) as pool:
-        for _name, part in pool.imap_unordered(zone, tasks):
+        for name, part in pool.imap_unordered(zone, tasks):
             figures.add(part)
+            say(f"{name:<22}{part.pairs:>5} crons{part.runs:>12,} runs  {part.wrong}")
+    took_s = time.monotonic() - began
+    say(f"{figures.pairs:,} pairs of cron and zone, {years[0]} to {years[1]}, in {took_s:.0f} s:")
+    say(f"{figures.runs:,} runs, {figures.missed} missed, {figures.doubled} doubled")
     return 1 if figures.missed or figures.doubled else 0
