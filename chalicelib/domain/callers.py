@@ -50,7 +50,8 @@ class Caller:
 
     `workspaces` are those that an API key is held to; None: all that its user may see. `name` is
     what is shown and audited: an address, a key's name, `anonymous`. `email` is the address of the
-    user, also of the one whose key it is: rules that name users look at nothing else.
+    user, also of the one whose key it is: rules that name users look at nothing else. `stamp` is
+    the user's, which changes when his tokens are taken back.
     """
 
     kind: CallerKind
@@ -62,6 +63,7 @@ class Caller:
     workspaces: frozenset[str] | None = None
     key_id: str | None = None
     email: str | None = None
+    stamp: str | None = None
 
 
 def by_of(caller: Caller) -> str:

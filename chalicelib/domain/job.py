@@ -70,6 +70,8 @@ class Job:
     stand (`is_seeded`).
     `reason` says why it ended, where its steps do not.
     `pins` are the revisions of other workspaces whose actions it uses, by name.
+    `watched_until`: until then somebody is taken to watch it live; `pulse` is when its watchers
+    were last to be told that something of it has changed.
     `retry_of` is the first job of a chain of tries, `retry_job` the next one after this.
     """
 
@@ -110,6 +112,12 @@ class Job:
     is_seeded: bool = False
     reruns: frozenset[str] = frozenset()
     pins: tuple[tuple[str, str], ...] = ()
+    watched_until: datetime | None = None
+    pulse: datetime | None = None
+
+    def is_watched(self, now: datetime) -> bool:
+        """Say whether somebody watches the job live."""
+        return self.watched_until is not None and now < self.watched_until
 
     @property
     def may_begin(self) -> bool:

@@ -258,6 +258,10 @@ def event_source_of(sk: str) -> tuple[str, str]:
     return workspace, name
 
 
+# The highest number of a line that `log_sk` has room for.
+LAST_LINE = 9_999_999_999
+
+
 def log_pk(job_id: str) -> str:
     """Return the partition of a job's log chunks."""
     return f"LOG#{job_id}"
@@ -271,6 +275,48 @@ def log_sk(step: str, attempt: int, first: int) -> str:
 def log_step_prefix(step: str) -> str:
     """Return what all sort keys of one step's chunks begin with. `]` ends no step's name."""
     return f"{step}]#"
+
+
+CONNECTION_SK = "A"
+RELAY_SK = "RELAY"
+_CONNECTION = "CONN#"
+_WATCH = "WATCH#"
+
+
+def ticket_pk(digest: str) -> str:
+    """Return the partition of a ticket; `digest` is that of its secret."""
+    return f"TICKET#{digest}"
+
+
+def connection_pk(connection_id: str) -> str:
+    """Return the partition of a connection, and of how far it was relayed."""
+    return _CONNECTION + connection_id
+
+
+def connection_of(pk: str) -> str:
+    """Return the connection that a partition key made by `connection_pk` names; "" if none."""
+    return pk[len(_CONNECTION) :] if pk.startswith(_CONNECTION) else ""
+
+
+def user_connections_pk(user_id: str) -> str:
+    """Return the partition of the connections that a user has open."""
+    return f"USER#{user_id}"
+
+
+def watch_pk(channel: str) -> str:
+    """Return the partition of those who watch any topic of a channel."""
+    return _WATCH + channel
+
+
+def watch_sk(connection_id: str, topic_key: str) -> str:
+    """Return the sort key of a subscription. No connection's id has a `#`."""
+    return f"{connection_id}#{topic_key}"
+
+
+def watch_of(sk: str) -> tuple[str, str]:
+    """Return the connection and the topic's key that a sort key made by `watch_sk` names."""
+    connection_id, _, topic_key = sk.partition("#")
+    return connection_id, topic_key
 
 
 def definition_blob(workspace: str, revision: str) -> str:
@@ -334,6 +380,11 @@ def seed_blob(workspace: str, job_id: str, digest: str) -> str:
 def chunk_blob(job_id: str, step: str, attempt: int, first: int) -> str:
     """Return the key of a log chunk that is too large for an item."""
     return f"chunks/{job_id}/{step}/{attempt:03d}-{first:010d}.jsonl.gz"
+
+
+def backfill_blob(job_id: str, digest: str) -> str:
+    """Return the key of lines packed for those who begin to watch; `digest` is of which lines."""
+    return f"backfills/{job_id}/{digest}.jsonl.gz"
 
 
 def log_archive_blob(workspace: str, task: str, job_id: str, created_at: datetime) -> str:

@@ -37,7 +37,10 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogChunk:
-    """Lines `first` to `last` of one attempt: JSONL in `text`, or in the blob that `ref` names."""
+    """Lines `first` to `last` of one attempt: JSONL in `text`, or in the blob that `ref` names.
+
+    `live` says that somebody watched the job when it was written, so that it is pushed.
+    """
 
     job_id: str
     step: str
@@ -46,6 +49,7 @@ class LogChunk:
     last: int
     text: str = ""
     ref: BlobRef | None = None
+    live: bool = False
 
 
 def stamp(instant: datetime) -> str:

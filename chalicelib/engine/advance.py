@@ -25,7 +25,7 @@ from chalicelib.domain.plan import (
     ready_before,
 )
 from chalicelib.domain.values import StepRef
-from chalicelib.engine import begin, concurrency, ending, loops, rerun_records
+from chalicelib.engine import begin, concurrency, ending, loops, rerun_records, watching
 from chalicelib.engine.agenda import Agenda, Look, Stop
 from chalicelib.engine.engine import Engine, Plan
 
@@ -52,6 +52,7 @@ def advance_from(engine: Engine, state: JobState, since: str) -> None:
     agenda = Agenda()
     with suppress(ConflictError):
         act(engine, agenda, state, since)
+    watching.pulse(engine, state.job)
     run(engine, agenda)
 
 
@@ -67,7 +68,9 @@ def run(engine: Engine, agenda: Agenda) -> None:
         try:
             if look.stop is not None:
                 _stop(engine, look.job_id, look.stop)
-            act(engine, agenda, engine.jobs.load(look.job_id), look.since)
+            state = engine.jobs.load(look.job_id)
+            act(engine, agenda, state, look.since)
+            watching.pulse(engine, state.job)
         except ConflictError:
             # Another caller ended the job in the meantime, and does what follows.
             continue

@@ -18,6 +18,7 @@ from chalicelib.domain.values import JsonValue
 from chalicelib.domain.worker import SESSION_KEPT, WorkerRecord
 from chalicelib.domain.workflow import Definition, FlowStep, Task
 from chalicelib.engine.audit_chain import Chain
+from chalicelib.engine.kept_jobs import KeptJob
 from chalicelib.engine.payloads import load_payload
 from chalicelib.engine.ports import (
     Blobs,
@@ -35,6 +36,7 @@ from chalicelib.engine.ports_access import AccessRules, Gate, OpenAccess, OpenGa
 from chalicelib.engine.ports_accounts import Accounts, NoAccounts, NoPasswords, Passwords
 from chalicelib.engine.ports_audit import AuditLog, NoAudit
 from chalicelib.engine.ports_event_sources import EventSources, NoEventSources
+from chalicelib.engine.ports_live import Connections, NoConnections, NoPushes, Pushes
 from chalicelib.engine.ports_notify import (
     Deliveries,
     NoDeliveries,
@@ -145,6 +147,9 @@ class Engine:
     backfills: Backfills = field(default_factory=NoBackfills)
     refresher: Refresher = field(default_factory=NoRefresher)
     sources: Sources = field(default_factory=NoSources)
+    connections: Connections = field(default_factory=NoConnections)
+    pushes: Pushes = field(default_factory=NoPushes)
+    kept_jobs: dict[str, KeptJob] = field(default_factory=dict)
     _plans: dict[_PlanKey, Plan] = field(default_factory=dict)
     _runs: dict[str, _PlanKey] = field(default_factory=dict)
     _items: dict[str, list[JsonValue]] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.job import AfterAction, Job, JobState
 from chalicelib.domain.logs import SERVER_STEP, LogChunk, LogLine, narrate
 from chalicelib.domain.plan import Flow
+from chalicelib.domain.values import StepRef
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.payloads import load_blob, store_blob
 from chalicelib.engine.ports import Blobs, LogStore
@@ -28,32 +29,41 @@ INLINE_CHUNK_BYTES = 8 * 1024
 KEPT = timedelta(days=30)
 
 # Every line begins with its time in a form of fixed width, so this much of it orders lines.
-_STAMP = slice(0, len('{"ts":"2026-11-21T08:00:00.000000Z"'))
+STAMP = slice(0, len('{"ts":"2026-11-21T08:00:00.000000Z"'))
 
 
 def append_lines(
-    engine: Engine, job_id: str, step: str, attempt: int, first: int, lines: Sequence[LogLine]
+    engine: Engine,
+    ref: StepRef,
+    attempt: int,
+    first: int,
+    lines: Sequence[LogLine],
+    *,
+    live: bool = False,
 ) -> None:
-    """Keep lines `first`, `first + 1` … of an attempt.
+    """Keep lines `first`, `first + 1` … of an attempt; with `live`, push them to who watches.
 
     A repeat of the same chunk changes nothing.
     """
     if not lines:
         return
     text = "".join(line.to_json() + "\n" for line in lines)
-    ref = None
+    blob = None
     if len(text.encode()) > INLINE_CHUNK_BYTES:
-        key = keys.chunk_blob(job_id, step, attempt, first)
-        ref = store_blob(engine.blobs, key, gzip.compress(text.encode(), compresslevel=3, mtime=0))
+        key = keys.chunk_blob(ref.job_id, ref.step, attempt, first)
+        blob = store_blob(
+            engine.blobs, key, gzip.compress(text.encode(), compresslevel=3, mtime=0)
+        )
         text = ""
     chunk = LogChunk(
-        job_id=job_id,
-        step=step,
+        job_id=ref.job_id,
+        step=ref.step,
         attempt=attempt,
         first=first,
         last=first + len(lines) - 1,
         text=text,
-        ref=ref,
+        ref=blob,
+        live=live,
     )
     engine.logs.append(chunk, engine.clock.now() + KEPT)
 
@@ -93,11 +103,12 @@ def merged(
     if step != SERVER_STEP:
         chunks = logs.chunks(state.job.job_id, step)
         for _, attempt in groupby(chunks, key=lambda chunk: (chunk.step, chunk.attempt)):
-            sources.append(_lines_of(blobs, list(attempt)))
-    return heapq.merge(*sources, key=lambda line: line[_STAMP])
+            sources.append(lines_of(blobs, list(attempt)))
+    return heapq.merge(*sources, key=lambda line: line[STAMP])
 
 
-def _lines_of(blobs: Blobs, chunks: Sequence[LogChunk]) -> Iterator[str]:
+def lines_of(blobs: Blobs, chunks: Iterable[LogChunk]) -> Iterator[str]:
+    """Yield the JSONL lines of chunks in their order."""
     for chunk in chunks:
         text = chunk.text
         if chunk.ref is not None:

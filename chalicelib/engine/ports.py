@@ -177,6 +177,21 @@ class JobStore(Protocol):
         Safe to repeat.
         """
 
+    def watch(self, job_id: str, until: datetime) -> None:
+        """Note that somebody watches the job live until then; a later time that is noted stays.
+
+        Safe to repeat. Raises NotFoundError.
+        """
+
+    def unwatch(self, job_id: str, until: datetime) -> None:
+        """Take back that it is watched, if it is noted for exactly that time. Safe to repeat."""
+
+    def pulse(self, job_id: str, at: datetime) -> None:
+        """Let those who watch the job be told that something of it has changed; nothing else.
+
+        Safe to repeat; of a job that is gone, nothing is kept.
+        """
+
     def postpone(self, job_id: str, due: datetime, looks: int) -> None:
         """Set when the sweep looks next, if the job still has a `due`.
 
@@ -277,6 +292,14 @@ class LogStore(Protocol):
 
     def chunks(self, job_id: str, step: str | None = None) -> list[LogChunk]:
         """Return the chunks of a job or of one step, by step, attempt and first line."""
+
+    def chunks_after(
+        self, job_id: str, step: str, attempt: int, after: int, limit: int
+    ) -> list[LogChunk]:
+        """Return the first `limit` chunks of an attempt that hold lines behind line `after`."""
+
+    def head(self, job_id: str, step: str, attempt: int) -> int:
+        """Return the number of the last line that stands of an attempt; 0 if none does."""
 
 
 class Blobs(Protocol):

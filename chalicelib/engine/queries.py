@@ -1,6 +1,7 @@
 """Read use cases: lists of jobs, how many there are, and their logs. One job is `queries_jobs`'s.
 
-One rule: nothing is written, and secrets never leave here. Source: HTTP API, section 4.1.
+One rule: nothing is written but that somebody looks on, and secrets never leave here.
+Source: HTTP API, section 4.1.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from chalicelib.engine.engine import Engine
 from chalicelib.engine.job_logs import read_log
 from chalicelib.engine.ports import JobFilter, ListPosition
 from chalicelib.engine.redaction import redactor_for
+from chalicelib.engine.watching import keep_watched
 
 DEEPEST_OFFSET = 10_000
 
@@ -92,6 +94,8 @@ def job_counts(engine: Engine, query: JobQuery) -> Mapping[JobStatus, int]:
 def log_part(engine: Engine, job_id: str, step: str | None, after: int, max_bytes: int) -> LogPart:
     """Return the log's lines behind the first `after`, up to `max_bytes` of JSON; at least one.
 
+    Who reads the log of a job that goes on watches it, so that more of it comes within seconds.
+
     Raises:
         NotFoundError: no such job or step.
     """
@@ -99,6 +103,7 @@ def log_part(engine: Engine, job_id: str, step: str | None, after: int, max_byte
     plan = engine.plan_of(job)
     if step is not None and step != SERVER_STEP and flow_key(step) not in plan.flow.steps:
         raise NotFoundError(f"job {job_id} has no step {step!r}")
+    keep_watched(engine, job)
     redactor = redactor_for(engine, job, plan.definition)
     lines: list[str] = []
     size = 0

@@ -122,7 +122,10 @@ def held_by(engine: Engine, ref: StepRef, shown: Shown) -> Hold:
         NotFoundError: no such job.
         FencedError: it does not run, or another attempt, lease or session has it.
     """
-    record = _record(engine, ref)
+    return _held(_record(engine, ref), ref, shown)
+
+
+def _held(record: StepRecord | None, ref: StepRef, shown: Shown) -> Hold:
     if record is None or record.status is not StepStatus.RUNNING or not _agrees(record, shown):
         now = f"{record.status} at attempt {record.attempt}" if record else "not begun"
         raise FencedError(
@@ -132,22 +135,32 @@ def held_by(engine: Engine, ref: StepRef, shown: Shown) -> Hold:
 
 
 def append_remote(
-    engine: Engine, ref: StepRef, shown: Shown, first: int | None, lines: Sequence[LogLine]
+    engine: Engine,
+    ref: StepRef,
+    shown: Shown,
+    first: int | None,
+    lines: Sequence[LogLine],
+    *,
+    live: bool = False,
 ) -> None:
     """Keep lines of a step's log; without `first` they go behind what is there.
+
+    They are pushed with `live`, and if the job is watched, of which the worker may not know yet.
 
     Raises:
         NotFoundError: no such job.
         FencedError: the shown lease does not hold the step.
     """
+    state = engine.jobs.load_steps(ref.job_id, [ref.step])
+    record = state.steps.get(ref.step)
     if shown.lease is not None:
-        attempt = held_by(engine, ref, shown).attempt
+        attempt = _held(record, ref, shown).attempt
     else:
         lines = hidden_lines(engine, ref.job_id, lines)
-        record = _record(engine, ref)
         attempt = shown.attempt or (record.attempt if record else 1)
     start = first if first is not None else _behind(engine, ref, attempt)
-    append_lines(engine, ref.job_id, ref.step, attempt, start, lines)
+    live = live or state.job.is_watched(engine.clock.now())
+    append_lines(engine, ref, attempt, start, lines, live=live)
 
 
 def _is_passed_on(engine: Engine, received: Received, worker: WorkerRecord) -> bool:

@@ -25,7 +25,7 @@ from chalicelib.domain.lifecycle import JobStatus, StepStatus
 from chalicelib.domain.loops import flow_key, instance_of
 from chalicelib.domain.values import JsonValue, StepRef
 from chalicelib.domain.workflow import Action, FlowStep
-from chalicelib.engine import ending, loops
+from chalicelib.engine import ending, loops, watching
 from chalicelib.engine.advance import advance, run
 from chalicelib.engine.agenda import Agenda
 from chalicelib.engine.attempts import (
@@ -66,7 +66,8 @@ class Assignment:
     """A claimed attempt, with all that a worker needs to run it.
 
     `workspace` and `revision` are those of the files: of another workspace's action, its owner's.
-    `emits` is there for a step of an event source's consumer.
+    `emits` is there for a step of an event source's consumer. `watched`: somebody watches the job
+    live.
     """
 
     hold: Hold
@@ -77,6 +78,7 @@ class Assignment:
     rendered: RenderedStep
     timeout_s: int | None
     emits: EventSource | None = None
+    watched: bool = False
 
     @property
     def idempotency_key(self) -> str:
@@ -216,6 +218,8 @@ def fail(
         agenda.flush(engine)
     if state.job is not seen:
         agenda.look(state.job.job_id)
+    if not agenda.looks:
+        watching.pulse(engine, seen)
     run(engine, agenda)
 
 
@@ -240,7 +244,10 @@ def _begin(engine: Engine, hold: Hold, whole: JobState | None) -> Assignment | N
         read = _read_by(plan, hold.ref)
         if read and whole is None:
             state = engine.jobs.load_steps(hold.ref.job_id, read)
-    return _assignment(engine, plan, state, hold)
+    assignment = _assignment(engine, plan, state, hold)
+    if assignment.watched:
+        watching.pulse(engine, state.job)
+    return assignment
 
 
 def _read_by(plan: Plan, ref: StepRef) -> tuple[str, ...]:
@@ -279,6 +286,7 @@ def _assignment(engine: Engine, plan: Plan, state: JobState, hold: Hold) -> Assi
         rendered=rendered,
         timeout_s=_timeout_s(engine, state.job, step),
         emits=source[1] if source else None,
+        watched=state.job.is_watched(engine.clock.now()),
     )
 
 

@@ -40,12 +40,14 @@ class Hello:
 class Orders:
     """Steps to be stopped, since their jobs are over; `killed` are those of them without grace.
 
-    `pools` are those that the worker takes from now; None: nothing is said of them.
+    `pools` are those that the worker takes from now; None: nothing is said of them. `watched` are
+    the jobs of these steps whose logs somebody watches live.
     """
 
     cancelled: tuple[StepRef, ...] = ()
     killed: tuple[StepRef, ...] = ()
     pools: tuple[str, ...] | None = None
+    watched: frozenset[str] = frozenset()
 
 
 def register(engine: Engine, hello: Hello, group: WorkerGroup | None = None) -> WorkerRecord:
@@ -110,12 +112,16 @@ def pools_of(engine: Engine, record: WorkerRecord) -> tuple[str, ...]:
 
 def orders(engine: Engine, running: Sequence[StepRef]) -> Orders:
     """Say which of these steps must stop. One read for each job, and no write."""
+    now = engine.clock.now()
     jobs = {job_id: _look(engine, job_id) for job_id in dict.fromkeys(r.job_id for r in running)}
     ended = {job_id for job_id, job in jobs.items() if job is None or job.status.is_terminal}
     killed = {job_id for job_id, job in jobs.items() if job is not None and job.killed}
     return Orders(
         tuple(ref for ref in running if ref.job_id in ended),
         tuple(ref for ref in running if ref.job_id in ended & killed),
+        watched=frozenset(
+            job_id for job_id, job in jobs.items() if job is not None and job.is_watched(now)
+        ),
     )
 
 

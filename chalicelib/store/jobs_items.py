@@ -119,6 +119,8 @@ class JobItem(Item):
     is_seeded = BooleanAttribute(null=True)
     pins = PinsAttribute(null=True)
     reruns = UnicodeSetAttribute(null=True)
+    watched_until = InstantAttribute(null=True)
+    pulse = InstantAttribute(null=True)
     # records of steps and instances
     attempt = NumberAttribute(null=True)
     lease = UnicodeAttribute(null=True)

@@ -127,6 +127,21 @@ class JobsTable(StepMoves, LoopMoves):
             if action not in self.get(job_id).after:
                 return
 
+    def watch(self, job_id: str, until: datetime) -> None:
+        item = self._item
+        is_shorter = item.watched_until.does_not_exist() | (item.watched_until < until)
+        if self._try(job_id, [item.watched_until.set(until)], item.pk.exists() & is_shorter):
+            return
+        self.get(job_id)
+
+    def unwatch(self, job_id: str, until: datetime) -> None:
+        item = self._item
+        self._try(job_id, [item.watched_until.remove()], item.watched_until == until)
+
+    def pulse(self, job_id: str, at: datetime) -> None:
+        item = self._item
+        self._try(job_id, [item.pulse.set(at)], item.pk.exists())
+
     def postpone(self, job_id: str, due: datetime, looks: int) -> None:
         item = self._item
         is_due = item.due_pk.exists()

@@ -95,6 +95,23 @@ def _conditions(job: Job) -> dict[str, Any]:
 
 def job_of(item: JobItem) -> Job:
     """Return the job whose META, or row of the `list` index, the item is."""
+    return replace(
+        _alone(item),
+        retry_of=item.retry_of,
+        retry_job=item.retry_job,
+        retry_attempt=int(item.retry_attempt or 0),
+        source_job=item.source_job,
+        restart_from=item.restart_from,
+        seed=item.seed,
+        is_seeded=bool(item.is_seeded),
+        reruns=frozenset(item.reruns or ()),
+        watched_until=item.watched_until,
+        pulse=item.pulse,
+    )
+
+
+def _alone(item: JobItem) -> Job:
+    """Return the job without what ties it to other jobs, and to those who watch it."""
     return Job(
         job_id=keys.job_of(item.pk),
         workspace=item.list_pk,
@@ -124,14 +141,6 @@ def job_of(item: JobItem) -> Job:
         paused=bool(item.paused),
         killed=bool(item.killed),
         reason=item.reason,
-        retry_of=item.retry_of,
-        retry_job=item.retry_job,
-        retry_attempt=int(item.retry_attempt or 0),
-        source_job=item.source_job,
-        restart_from=item.restart_from,
-        seed=item.seed,
-        is_seeded=bool(item.is_seeded),
-        reruns=frozenset(item.reruns or ()),
         pins=item.pins or (),
     )
 

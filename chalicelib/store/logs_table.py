@@ -8,7 +8,13 @@ from __future__ import annotations
 import zlib
 from datetime import datetime
 
-from pynamodb.attributes import BinaryAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.attributes import (
+    BinaryAttribute,
+    BooleanAttribute,
+    NumberAttribute,
+    TTLAttribute,
+    UnicodeAttribute,
+)
 
 from chalicelib.domain import keys
 from chalicelib.domain.logs import LogChunk
@@ -28,6 +34,7 @@ class ChunkItem(Item):
     text = UnicodeAttribute(null=True)
     packed = BinaryAttribute(null=True, legacy_encoding=False)
     ref = BlobRefAttribute(null=True)
+    live = BooleanAttribute(null=True)
     expires = TTLAttribute()
 
 
@@ -46,6 +53,8 @@ class LogsTable:
             attempt=chunk.attempt,
             first=chunk.first,
             last=chunk.last,
+            # Absent, so that the filter of the stream finds only those that are pushed.
+            live=chunk.live or None,
             expires=expires_at,
         )
         _put_text(item, chunk)
@@ -62,7 +71,41 @@ class LogsTable:
             of_step = self._chunk.sk.startswith(keys.log_step_prefix(step))
         with answering(self._name):
             items = self._chunk.query(keys.log_pk(job_id), of_step, consistent_read=True)
-            return [_chunk_of(item, job_id) for item in items]
+            return [chunk_of(item, job_id) for item in items]
+
+    def chunks_after(
+        self, job_id: str, step: str, attempt: int, after: int, limit: int
+    ) -> list[LogChunk]:
+        # The chunk before may hold lines behind `after` too.
+        before = self._newest(job_id, step, attempt, after + 1)
+        start = after + 1 if before is None or before.last <= after else before.first
+        within = self._chunk.sk.between(
+            keys.log_sk(step, attempt, start), keys.log_sk(step, attempt, keys.LAST_LINE)
+        )
+        with answering(self._name):
+            items = self._chunk.query(
+                keys.log_pk(job_id), within, consistent_read=True, limit=limit
+            )
+            return [chunk_of(item, job_id) for item in items]
+
+    def head(self, job_id: str, step: str, attempt: int) -> int:
+        newest = self._newest(job_id, step, attempt, keys.LAST_LINE)
+        return newest.last if newest else 0
+
+    def _newest(self, job_id: str, step: str, attempt: int, first: int) -> LogChunk | None:
+        """Return the last chunk of the attempt that begins at line `first` or before it."""
+        within = self._chunk.sk.between(
+            keys.log_sk(step, attempt, 0), keys.log_sk(step, attempt, first)
+        )
+        with answering(self._name):
+            items = self._chunk.query(
+                keys.log_pk(job_id),
+                within,
+                consistent_read=True,
+                limit=1,
+                scan_index_forward=False,
+            )
+            return next((chunk_of(item, job_id) for item in items), None)
 
 
 def _put_text(item: ChunkItem, chunk: LogChunk) -> None:
@@ -78,7 +121,8 @@ def _put_text(item: ChunkItem, chunk: LogChunk) -> None:
         item.text = chunk.text
 
 
-def _chunk_of(item: ChunkItem, job_id: str) -> LogChunk:
+def chunk_of(item: ChunkItem, job_id: str) -> LogChunk:
+    """Return the chunk that an item holds."""
     text = zlib.decompress(item.packed).decode() if item.packed else item.text
     return LogChunk(
         job_id=job_id,
@@ -88,4 +132,5 @@ def _chunk_of(item: ChunkItem, job_id: str) -> LogChunk:
         last=int(item.last),
         text=text or "",
         ref=item.ref,
+        live=bool(item.live),
     )

@@ -121,6 +121,21 @@ class MemoryLogs:
         prefix = "" if step is None else keys.log_step_prefix(step)
         return [by_key[sk] for sk in sorted(by_key) if sk.startswith(prefix)]
 
+    def chunks_after(
+        self, job_id: str, step: str, attempt: int, after: int, limit: int
+    ) -> list[LogChunk]:
+        found = [
+            chunk
+            for chunk in self.chunks(job_id, step)
+            if chunk.attempt == attempt and chunk.last > after
+        ]
+        return found[:limit]
+
+    def head(self, job_id: str, step: str, attempt: int) -> int:
+        return max(
+            (c.last for c in self.chunks_after(job_id, step, attempt, 0, 1 << 30)), default=0
+        )
+
     def drop(self, job_id: str) -> None:
         """Forget a job's chunks, as their expiry does in the table."""
         self._chunks.pop(job_id, None)

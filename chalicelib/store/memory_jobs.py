@@ -110,6 +110,20 @@ class MemoryJobs(MemorySteps):
         after = job.after - {action}
         self._jobs[job_id] = replace(job, after=after, due=job.due if after else None)
 
+    def watch(self, job_id: str, until: datetime) -> None:
+        job = self.get(job_id)
+        if job.watched_until is None or job.watched_until < until:
+            self._jobs[job_id] = replace(job, watched_until=until)
+
+    def unwatch(self, job_id: str, until: datetime) -> None:
+        job = self._jobs.get(job_id)
+        if job is not None and job.watched_until == until:
+            self._jobs[job_id] = replace(job, watched_until=None)
+
+    def pulse(self, job_id: str, at: datetime) -> None:
+        if job_id in self._jobs:
+            self._jobs[job_id] = replace(self._jobs[job_id], pulse=at)
+
     def postpone(self, job_id: str, due: datetime, looks: int) -> None:
         job = self._jobs.get(job_id)
         if job is not None and job.due is not None:

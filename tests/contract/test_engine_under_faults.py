@@ -215,7 +215,7 @@ class Site:
 
     def _log(self, hold, number, text):
         line = LogLine(self.house.clock.now(), "stdout", hold.ref.step, text)
-        where = (hold.ref.job_id, hold.ref.step, hold.attempt, number)
+        where = (hold.ref, hold.attempt, number)
         self._insist(lambda: append_lines(self.engine, *where, [line]))
 
     def _told(self, hold, outcome, taker):

@@ -325,3 +325,52 @@ def test_due_jobs_come_oldest_first_up_to_the_limit(jobs):
 def test_an_ended_job_stays_nominated_until_its_after_actions_are_done(jobs, job):
     jobs.finish(job.job_id, a_job_end(after={AfterAction.ARCHIVE_LOG}))
     assert jobs.due(NOON + MINUTE, 10) == [job.job_id]
+
+
+# watched live
+
+
+def test_a_job_is_watched_until_the_latest_time_that_was_noted(jobs, job):
+    for minutes, stands in ((3, 3), (3, 3), (5, 5), (4, 5)):
+        jobs.watch(job.job_id, NOON + minutes * MINUTE)
+        assert jobs.get(job.job_id) == replace(job, watched_until=NOON + stands * MINUTE)
+    watched = jobs.get(job.job_id)
+    assert watched.is_watched(NOON + 5 * MINUTE - timedelta(microseconds=1))
+    assert not watched.is_watched(NOON + 5 * MINUTE)
+    assert not job.is_watched(NOON)
+    assert jobs.load(job.job_id).job == watched
+
+
+def test_that_a_job_is_watched_is_taken_back_unless_another_noted_more(jobs, job):
+    jobs.unwatch(job.job_id, NOON + MINUTE)
+    jobs.watch(job.job_id, NOON + MINUTE)
+    jobs.watch(job.job_id, NOON + 2 * MINUTE)
+    jobs.unwatch(job.job_id, NOON + MINUTE)
+    assert jobs.get(job.job_id) == replace(job, watched_until=NOON + 2 * MINUTE)
+    for _ in range(2):
+        jobs.unwatch(job.job_id, NOON + 2 * MINUTE)
+        assert jobs.get(job.job_id) == job
+
+
+def test_a_pulse_changes_nothing_else_and_a_later_one_takes_its_place(jobs, job):
+    for seconds in (1, 2, 2):
+        at = NOON + timedelta(seconds=seconds)
+        jobs.pulse(job.job_id, at)
+        assert jobs.get(job.job_id) == replace(job, pulse=at)
+
+
+def test_of_a_job_that_is_gone_nothing_is_kept_by_those_who_watch(jobs):
+    with pytest.raises(NotFoundError):
+        jobs.watch("nope", NOON + MINUTE)
+    jobs.unwatch("nope", NOON + MINUTE)
+    jobs.pulse("nope", NOON)
+    with pytest.raises(NotFoundError):
+        jobs.get("nope")
+
+
+def test_a_job_that_ended_can_be_watched(jobs, job):
+    ended = jobs.finish(job.job_id, a_job_end(nonce="mine"))
+    jobs.watch(job.job_id, NOON + MINUTE)
+    jobs.pulse(job.job_id, NOON + MINUTE)
+    wanted = replace(ended, watched_until=NOON + MINUTE, pulse=NOON + MINUTE)
+    assert jobs.get(job.job_id) == wanted

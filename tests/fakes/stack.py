@@ -70,7 +70,7 @@ class Stack:
         texts, outcome = self._pretend(env) if "LINES" in env else self._run(taken)
         now = self.engine.clock.now()
         lines = [LogLine(now, "stdout", hold.ref.step, text) for text in texts]
-        job_logs.append_lines(self.engine, hold.ref.job_id, hold.ref.step, hold.attempt, 1, lines)
+        job_logs.append_lines(self.engine, hold.ref, hold.attempt, 1, lines)
         steps.complete(self.engine, hold, outcome)
 
     def _pretend(self, env):

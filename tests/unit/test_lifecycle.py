@@ -15,6 +15,7 @@ from chalicelib.domain.lifecycle import (
     step_moves,
 )
 from chalicelib.domain.logs import LogLine
+from chalicelib.domain.values import StepRef
 from chalicelib.engine import advance, job_logs, workers
 from chalicelib.engine.advance import cancel
 from chalicelib.engine.workers import Hello
@@ -65,7 +66,7 @@ def test_the_archive_holds_what_the_steps_wrote_between_what_the_server_tells():
     assignment = house.take()
     house.clock.tick(1)
     line = LogLine(house.clock.now(), "stdout", "a", "hello\x85 there")
-    job_logs.append_lines(house.engine, job_id, "a", 1, 1, [line])
+    job_logs.append_lines(house.engine, StepRef(job_id, "a"), 1, 1, [line])
     before = list(job_logs.read_log(house.engine, job_id, "a"))
     house.clock.tick(1)
     house.end(assignment)
