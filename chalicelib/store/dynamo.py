@@ -13,10 +13,16 @@ from typing import Any, TypeVar
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
-from pynamodb.exceptions import PynamoDBConnectionError
+from pynamodb.exceptions import (
+    CancellationReason,
+    PynamoDBConnectionError,
+    PynamoDBException,
+    TransactWriteError,
+)
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.models import Model
 
+from chalicelib.domain.errors import UnavailableError
 from chalicelib.store.faults import code_of, unavailable
 
 VERSION = 1
@@ -27,10 +33,17 @@ _RETRIES = 4
 _POOLED = 64
 _REFUSED = "ConditionalCheckFailedException"
 _OUR_FAULT = "ValidationException"
+_CANCELED = "TransactionCanceledException"
+_REFUSED_WITHIN = "ConditionalCheckFailed"
+_CROSSED = ("TransactionConflict", "TransactionConflictException")
 
 
 class RefusedError(Exception):
     """A condition did not hold; what that means, the item itself must tell."""
+
+
+class CrossedError(UnavailableError):
+    """Another write was about the same item as a transaction; nothing of it has happened."""
 
 
 class Item(Model):
@@ -97,11 +110,27 @@ def answering(table: str) -> Iterator[None]:
     """
     try:
         yield
-    except PynamoDBConnectionError as error:
+    except (PynamoDBConnectionError, TransactWriteError) as error:
         # Not `cause_response_code`: PynamoDB 6.1 stumbles there over a timeout, which has no code.
         cause = error.cause or error
-        if code_of(cause) == _REFUSED:
+        why = _why(error)
+        if why in (_REFUSED, _REFUSED_WITHIN):
             raise RefusedError from error
-        if code_of(cause) == _OUR_FAULT:
+        if why == _OUR_FAULT:
             raise
-        raise unavailable(f"the table {table}", cause) from error
+        failed = unavailable(f"the table {table}", cause)
+        if why in _CROSSED:
+            raise CrossedError(failed.message) from error
+        raise failed from error
+
+
+def _why(error: PynamoDBException) -> str:
+    """Return the code of a fault; of a transaction, the one that says most."""
+    code = code_of(error.cause or error)
+    if code != _CANCELED or not isinstance(error, TransactWriteError):
+        return code
+    reasons: list[CancellationReason | None] = error.cancellation_reasons
+    codes = {reason.code for reason in reasons if reason is not None}
+    # A condition that fails is final, whatever else was in the way.
+    wanted = (_REFUSED_WITHIN, *_CROSSED)
+    return next((each for each in wanted if each in codes), code)

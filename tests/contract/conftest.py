@@ -5,9 +5,12 @@ import os
 import pytest
 from moto import mock_aws
 
+from chalicelib.store.connections_table import ConnectionsTable
 from chalicelib.store.jobs_table import JobsTable
+from chalicelib.store.memory_connections import MemoryConnections
 from chalicelib.store.memory_jobs import MemoryJobs
 from tests.contract.places import REGION, Place
+from tests.fakes.clock import FakeClock
 
 EMULATOR = pytest.param("emulator", marks=pytest.mark.emulator)
 
@@ -40,6 +43,23 @@ def jobs(place):
     if place.is_memory:
         return MemoryJobs()
     return JobsTable(place.table("JobsTable"), REGION, place.host)
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def connections(place, clock):
+    if place.is_memory:
+        return MemoryConnections(clock.now)
+    return ConnectionsTable(place.table("ConnectionsTable"), REGION, clock, place.host)
+
+
+@pytest.fixture
+def connections_table(remote, clock):
+    return ConnectionsTable(remote.table("ConnectionsTable"), REGION, clock, remote.host)
 
 
 def _opened(kind, monkeypatch):

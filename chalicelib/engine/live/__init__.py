@@ -1,0 +1,1 @@
+"""Live updates: who watches what, what is sent to whom, and when."""
