@@ -31,7 +31,10 @@ _MOST_HOLDERS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where everything is. `endpoint_url` is None in AWS."""
+    """Where everything is. `endpoint_url` is None in AWS.
+
+    Without a `websocket_api` (its id), nothing is pushed.
+    """
 
     jobs_table: str
     registry_table: str
@@ -50,6 +53,8 @@ class Settings:
     secrets_allowed: tuple[str, ...] = ()
     notify_allow: tuple[str, ...] = ()
     secrets_key: str | None = None
+    websocket_api: str | None = None
+    websocket_stage: str = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +82,12 @@ class EdgeSettings:
     """How callers are met. `rate` None: nobody is held back.
 
     `cors_origins` are the pages of other sites that may ask, as `https://host` without a slash.
+    `websocket_url` is where live updates are had; None: there are none.
     """
 
     cors_origins: tuple[str, ...] = ()
     rate: Rate | None = None
+    websocket_url: str | None = None
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
@@ -113,6 +120,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         secrets_key=environ.get("STROEM_SECRETS_KEY") or None,
         secrets_allowed=_names(environ.get("STROEM_SECRETS_ALLOWED", "")),
         notify_allow=_names(environ.get("STROEM_NOTIFY_ALLOW", "")),
+        websocket_api=environ.get("STROEM_WEBSOCKET_API") or None,
+        websocket_stage=environ.get("STROEM_WEBSOCKET_STAGE") or "live",
     )
 
 
@@ -165,7 +174,11 @@ def edge_from(environ: Mapping[str, str]) -> EdgeSettings:
             )
     per_minute = _figure(environ, "STROEM_RATE_PER_MINUTE", _PER_MINUTE)
     burst = _figure(environ, "STROEM_RATE_BURST", _BURST) or _BURST
-    return EdgeSettings(cors_origins=origins, rate=Rate(per_minute, burst) if per_minute else None)
+    return EdgeSettings(
+        cors_origins=origins,
+        rate=Rate(per_minute, burst) if per_minute else None,
+        websocket_url=environ.get("STROEM_WEBSOCKET_URL") or None,
+    )
 
 
 @cache

@@ -121,7 +121,7 @@ def build(config: Settings) -> Engine:
         access=KeptAccess(AccessTable(config.registry_table, config.region, host), clock),
     )
     made = _federated(_outward(_peopled(_worked(made, config), config), config), config)
-    made = _sourced(made, config)
+    made = _live(_sourced(made, config), config)
     return guarded(made, access().token_keys, is_closed=access().is_closed)
 
 
@@ -133,6 +133,20 @@ def _sourced(made: Engine, config: Settings) -> Engine:
     table = SourcesTable(config.registry_table, config.region, config.endpoint_url)
     made = replace(made, sources=table)
     return replace(made, refresher=SourceRefresher(made))
+
+
+def _live(made: Engine, config: Settings) -> Engine:
+    """Return the engine with those who watch, and the way to them where there is one."""
+    from chalicelib.net.pushes import LatePushes, endpoint_of  # noqa: PLC0415 - see `build`
+    from chalicelib.store.connections_table import ConnectionsTable  # noqa: PLC0415 - as above
+
+    region, host = config.region, config.endpoint_url
+    table = ConnectionsTable(config.connections_table, region, made.clock, host)
+    made = replace(made, connections=table)
+    if config.websocket_api is None:
+        return made
+    stage = endpoint_of(config.websocket_api, config.websocket_stage, region, host)
+    return replace(made, pushes=LatePushes(stage, region))
 
 
 def _worked(made: Engine, config: Settings) -> Engine:

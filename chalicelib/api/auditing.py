@@ -37,7 +37,7 @@ def keep(call: Call, action: str, error: Exception | None, status: int) -> None:
     """
     is_denial = isinstance(error, _DENIALS)
     is_read = call.request.method in _READS and "action" not in call.noted
-    is_change = not is_read and not call.operation.by_worker
+    is_change = not is_read and call.operation.audited and not call.operation.by_worker
     is_failure = error is not None or status >= _FAILED
     if not (is_denial or is_change) or _floods(call, error, is_failure=is_failure):
         return

@@ -22,7 +22,8 @@ class Operation:
     `refusal` is what a 400 may hold besides a problem document, where a standard says what.
     `errors` are the statuses beside 400 and 503, which every route may answer with. `media` is the
     type of an answer that is no JSON, `form` that of a body that is none. `needs` is a permission
-    without which the route refuses its caller; `public` routes ask nobody who they are.
+    without which the route refuses its caller; `public` routes ask nobody who they are. What
+    a route changes that is not `audited` leaves no record; its denials do.
     """
 
     summary: str
@@ -36,6 +37,7 @@ class Operation:
     by_worker: bool = False
     public: bool = False
     personal: bool = False
+    audited: bool = True
     needs: Permission | None = None
     media: str = "application/gzip"
     form: str | None = None

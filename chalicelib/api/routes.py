@@ -29,6 +29,7 @@ from chalicelib.api import (
     worker_groups,
     workers,
     workspaces,
+    ws_ticket,
 )
 
 BLUEPRINTS: tuple[tuple[Blueprint, str | None], ...] = (
@@ -53,6 +54,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, str | None], ...] = (
     (device.bp, "/api"),
     (device.pages, None),
     (users.bp, "/api"),
+    (ws_ticket.bp, "/api"),
     (oidc.bp, "/api"),
     (approvals.bp, None),
     (hooks.bp, None),

@@ -14,9 +14,10 @@ from typing import Generic, TypeVar
 from chalicelib.auth import api_keys
 from chalicelib.auth.tokens import UserTokens
 from chalicelib.domain.accounts import User
-from chalicelib.domain.callers import Caller, CallerKind
+from chalicelib.domain.callers import Caller, CallerKind, Permission
 from chalicelib.domain.credentials import ApiKey
 from chalicelib.domain.errors import NotFoundError, UnauthenticatedError
+from chalicelib.domain.live import Identity
 from chalicelib.domain.roles import ADMIN, BUILT_IN, permissions_of
 from chalicelib.engine.api_keys import used
 from chalicelib.engine.engine import Engine
@@ -68,16 +69,28 @@ class TokenGate:
             return self._of_key(shown)
         return self._of_token(shown)
 
+    def caller_again(self, identity: Identity) -> Caller:
+        now = self._engine.clock.now()
+        user = self._user(identity.user_id, now) if identity.user_id else None
+        if identity.kind is CallerKind.KEY:
+            key = self._key_named(identity.key_id or "", now)
+            if key is not None and key.user_id == identity.user_id:
+                return self._by_key(key, user, now)
+        elif identity.kind is CallerKind.USER and identity.stamp is not None:
+            return self._by_token(user, identity.stamp, now)
+        raise UnauthenticatedError("who opened this connection may do nothing any more")
+
     def _of_token(self, shown: str) -> Caller:
         now = self._engine.clock.now()
         claims = self._tokens.read(shown, now)
-        user = self._user(claims.user_id, now)
-        if user is not None and user.stamp != claims.stamp:
+        return self._by_token(self._user(claims.user_id, now), claims.stamp, now)
+
+    def _by_token(self, user: User | None, stamp: str, now: datetime) -> Caller:
+        if user is not None and user.stamp != stamp:
             # What is kept may be older than the token.
-            user = self._user(claims.user_id, now, is_fresh=True)
-        if user is None or user.disabled or user.stamp != claims.stamp:
+            user = self._user(user.user_id, now, is_fresh=True)
+        if user is None or user.disabled or user.stamp != stamp:
             raise UnauthenticatedError("this token was taken back: log in again")
-        permissions = permissions_of(self._engine.access.roles(), user.roles)
         return Caller(
             kind=CallerKind.USER,
             name=user.email,
@@ -85,18 +98,19 @@ class TokenGate:
             user_id=user.user_id,
             is_admin=user.is_admin,
             groups=frozenset(user.groups),
-            permissions=BUILT_IN[ADMIN].permissions if user.is_admin else permissions,
+            permissions=self._granted(user),
+            stamp=user.stamp,
         )
 
     def _of_key(self, shown: str) -> Caller:
         now = self._engine.clock.now()
         key = self._key(shown, now)
-        user = self._user(key.user_id, now) if key else None
+        return self._by_key(key, self._user(key.user_id, now) if key else None, now)
+
+    def _by_key(self, key: ApiKey | None, user: User | None, now: datetime) -> Caller:
         if key is None or user is None or user.disabled or not key.is_live(now):
             raise UnauthenticatedError("this API key is unknown, expired or deleted")
-        granted = permissions_of(self._engine.access.roles(), user.roles)
-        if user.is_admin:
-            granted = BUILT_IN[ADMIN].permissions
+        granted = self._granted(user)
         return Caller(
             kind=CallerKind.KEY,
             name=key.name,
@@ -107,7 +121,13 @@ class TokenGate:
             permissions=granted if key.scopes is None else granted & key.scopes,
             workspaces=key.workspaces,
             key_id=key.prefix,
+            stamp=user.stamp,
         )
+
+    def _granted(self, user: User) -> frozenset[Permission]:
+        if user.is_admin:
+            return BUILT_IN[ADMIN].permissions
+        return permissions_of(self._engine.access.roles(), user.roles)
 
     def _user(self, user_id: str, now: datetime, *, is_fresh: bool = False) -> User | None:
         found = None if is_fresh else self._users.get(user_id, now)
@@ -117,6 +137,16 @@ class TokenGate:
             except NotFoundError:
                 return None
             self._users.put(user_id, found, now)
+        return found
+
+    def _key_named(self, prefix: str, now: datetime) -> ApiKey | None:
+        found = self._keys.get(prefix, now)
+        if found is None:
+            try:
+                found = self._engine.accounts.key(prefix)
+            except NotFoundError:
+                return None
+            self._keys.put(prefix, found, now)
         return found
 
     def _key(self, shown: str, now: datetime) -> ApiKey | None:

@@ -26,6 +26,8 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.roles import BUILT_IN
 from chalicelib.engine.engine import Engine
+from chalicelib.engine.live.closing import close_logged_in, close_user
+from chalicelib.engine.live.messages import ClosingCode
 
 RESET_LIFE = timedelta(hours=24)
 _TRIES = 5
@@ -101,19 +103,19 @@ def set_admin(engine: Engine, user_id: str, *, is_admin: bool) -> User:
     """Make somebody an administrator, or no longer one. Raises as `change`, ConflictError."""
     if not is_admin:
         _keep_an_admin(engine, user_id)
-    return change(engine, user_id, lambda user: replace(user, is_admin=is_admin))
+    return _rights(engine, user_id, lambda user: replace(user, is_admin=is_admin))
 
 
 def set_groups(engine: Engine, user_id: str, groups: Iterable[str]) -> User:
     """Replace the user's groups. Raises as `change`, InvalidError."""
     wanted = groups_of(groups)
-    return change(engine, user_id, lambda user: replace(user, groups=wanted))
+    return _rights(engine, user_id, lambda user: replace(user, groups=wanted))
 
 
 def set_roles(engine: Engine, user_id: str, roles: Iterable[str]) -> User:
     """Replace the user's roles. Raises as `change`, InvalidError."""
     wanted = _roles_of(engine, roles)
-    return change(engine, user_id, lambda user: replace(user, roles=wanted))
+    return _rights(engine, user_id, lambda user: replace(user, roles=wanted))
 
 
 def set_disabled(engine: Engine, user_id: str, *, disabled: bool) -> User:
@@ -127,7 +129,10 @@ def set_disabled(engine: Engine, user_id: str, *, disabled: bool) -> User:
             return user
         return replace(user, disabled=disabled, stamp=stamp, reset=None)
 
-    return change(engine, user_id, changed)
+    user = change(engine, user_id, changed)
+    if disabled:
+        close_user(engine, user_id, ClosingCode.LOGGED_OUT)
+    return user
 
 
 def remove(engine: Engine, user_id: str) -> User:
@@ -138,20 +143,21 @@ def remove(engine: Engine, user_id: str) -> User:
         if key.user_id == user_id:
             engine.accounts.drop_key(key.prefix)
     engine.accounts.drop_user(user)
+    close_user(engine, user_id, ClosingCode.LOGGED_OUT)
     return user
 
 
 def end_everywhere(engine: Engine, user_id: str) -> User:
     """End all sessions and access tokens of the user; keys go on. Raises as `change`."""
     stamp = engine.ids.nonce()
-    return change(engine, user_id, lambda user: replace(user, stamp=stamp))
+    return _issued(engine, user_id, lambda user: replace(user, stamp=stamp))
 
 
 def set_password(engine: Engine, user: User, password: str) -> User:
     """Give the user another password, which ends all sessions. Raises as `add`."""
     check_password(password, user.email)
     hashed, stamp = engine.passwords.hash(password), engine.ids.nonce()
-    return change(
+    return _issued(
         engine,
         user.user_id,
         lambda found: replace(found, password_hash=hashed, stamp=stamp, reset=None),
@@ -196,7 +202,21 @@ def reset_password(engine: Engine, user_id: str, digest: str, password: str) -> 
         _check_reset(engine, found, digest)
         return replace(found, password_hash=hashed, stamp=stamp, reset=None)
 
-    return change(engine, user_id, changed)
+    return _issued(engine, user_id, changed)
+
+
+def _rights(engine: Engine, user_id: str, changed: Callable[[User], User]) -> User:
+    """Change what the user may do: what he watches live he must ask for again. As `change`."""
+    user = change(engine, user_id, changed)
+    close_user(engine, user_id, ClosingCode.RIGHTS_LOST)
+    return user
+
+
+def _issued(engine: Engine, user_id: str, changed: Callable[[User], User]) -> User:
+    """Change the user so that his log-ins end, and what they watch live. As `change`."""
+    user = change(engine, user_id, changed)
+    close_logged_in(engine, user_id)
+    return user
 
 
 def _check_reset(engine: Engine, user: User, digest: str) -> None:

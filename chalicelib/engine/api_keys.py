@@ -9,6 +9,7 @@ from datetime import datetime
 from chalicelib.domain.credentials import ApiKey
 from chalicelib.domain.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from chalicelib.engine.engine import Engine
+from chalicelib.engine.live.closing import close_key
 
 MOST_KEYS = 100
 
@@ -39,6 +40,7 @@ def remove(engine: Engine, user_id: str, prefix: str) -> ApiKey:
     if key is None or key.user_id != user_id:
         raise NotFoundError(f"you have no API key {prefix[:40]!r}")
     engine.accounts.drop_key(prefix)
+    close_key(engine, user_id, prefix)
     return key
 
 

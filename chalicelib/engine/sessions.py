@@ -20,6 +20,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.engine import audit
 from chalicelib.engine.engine import Engine
+from chalicelib.engine.live.closing import close_logged_in
 
 _TRIES = 5
 
@@ -72,6 +73,7 @@ def renew(engine: Engine, shown: ShownToken) -> tuple[User, int]:
                 raise _over()
             case Shown.REUSED:
                 _revoke(engine, session)
+                close_logged_in(engine, user.user_id)
                 _tell(engine, user, session)
                 raise UnauthenticatedError("this refresh token was used before: log in again")
             case Shown.REPEATED:
@@ -96,6 +98,7 @@ def end(engine: Engine, user_id: str, session_id: str, digest: str) -> User | No
     if digest not in (session.digest, session.previous):
         return None
     _revoke(engine, session)
+    close_logged_in(engine, user_id)
     try:
         return engine.accounts.user(user_id)
     except NotFoundError:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from chalicelib import wiring
 from chalicelib.domain.callers import ANYBODY, Caller, CallerKind, Permission
 from chalicelib.domain.errors import UnauthenticatedError
+from chalicelib.domain.live import Identity
 from chalicelib.domain.roles import BUILT_IN, USER
 
 OF_USER = BUILT_IN[USER].permissions
@@ -43,6 +44,12 @@ class KnownCallers:
         if name not in self.callers:
             raise UnauthenticatedError("log in first")
         return self.callers[name]
+
+    def caller_again(self, identity):
+        for caller in self.callers.values():
+            if Identity.of(caller) == identity:
+                return caller
+        raise UnauthenticatedError("log in first")
 
 
 def with_callers(world, **callers):

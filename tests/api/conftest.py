@@ -8,7 +8,7 @@ from chalice.test import Client
 import app as application
 from chalicelib import settings, wiring
 from tests.api.accounts import KEY, MAKER, ROOT, add, with_accounts
-from tests.api.world import World, an_engine
+from tests.api.world import LIVE, World, an_engine
 from tests.fakes.clock import FakeClock
 
 
@@ -17,7 +17,9 @@ def bare(monkeypatch):
     """An installation without a workspace; its worker routes are open."""
     for name in ("STROEM_WORKER_TOKEN", "STROEM_CURSOR_KEY", "STROEM_TOKEN_KEYS", "STROEM_ADMIN"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STROEM_WEBSOCKET_URL", LIVE)
     settings.access.cache_clear()
+    settings.edge_settings.cache_clear()
     clock = FakeClock()
     engine = an_engine(clock)
     wiring.use(engine)
@@ -25,6 +27,7 @@ def bare(monkeypatch):
         yield World(engine, clock, client)
     wiring.use(None)
     settings.access.cache_clear()
+    settings.edge_settings.cache_clear()
 
 
 @pytest.fixture

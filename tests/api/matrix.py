@@ -18,7 +18,7 @@ from chalicelib.api.limits import limiter
 from chalicelib.domain.acl import parse_acl
 from chalicelib.domain.roles import ADMIN, BUILT_IN
 from tests.api.callers import OPERATOR, a_key, a_user, with_callers
-from tests.api.world import World, an_engine
+from tests.api.world import LIVE, World, an_engine
 from tests.fakes.clock import FakeClock
 
 TABLE = Path(__file__).with_name("authorization_matrix.txt")
@@ -189,6 +189,7 @@ if __name__ == "__main__":
     import os
 
     os.environ["STROEM_WORKER_TOKEN"] = WORKER_TOKEN
+    os.environ["STROEM_WEBSOCKET_URL"] = LIVE
     settings.access.cache_clear()
     TABLE.write_text(table(rows()))
     REFERENCE.write_text(in_reference(REFERENCE.read_text()))

@@ -8,15 +8,19 @@ from chalicelib import settings, wiring
 from chalicelib.domain.callers import Permission
 from chalicelib.domain.permissions import SYSTEM_WIDE, needed
 from tests.api import matrix
+from tests.api.world import LIVE
 
 
 @pytest.fixture
 def installation(monkeypatch):
     monkeypatch.setenv("STROEM_WORKER_TOKEN", matrix.WORKER_TOKEN)
+    monkeypatch.setenv("STROEM_WEBSOCKET_URL", LIVE)
     settings.access.cache_clear()
+    settings.edge_settings.cache_clear()
     yield
     wiring.use(None)
     settings.access.cache_clear()
+    settings.edge_settings.cache_clear()
 
 
 def test_every_route_answers_every_caller_as_the_committed_table_says(installation):

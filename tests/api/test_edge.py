@@ -128,7 +128,7 @@ BODIES = {
 }
 KEPT = (
     *("jobs", "registry", "blobs", "queue", "access", "audit", "worker_groups", "webhooks"),
-    *("deliveries", "schedules", "backfills", "sources", "event_sources"),
+    *("deliveries", "schedules", "backfills", "sources", "event_sources", "connections"),
 )
 QUERIES = {
     "/api/acl/check": "?user=a&workspace=shop&task=ship",

@@ -17,6 +17,7 @@ from chalicelib.queue.memory import MemoryQueue
 from chalicelib.store.memory import MemoryBlobs, MemoryLogs, MemoryRegistry
 from chalicelib.store.memory_access import MemoryAccess
 from chalicelib.store.memory_audit import MemoryAudit
+from chalicelib.store.memory_connections import MemoryConnections
 from chalicelib.store.memory_deliveries import MemoryDeliveries
 from chalicelib.store.memory_event_sources import MemoryEventSources
 from chalicelib.store.memory_jobs import MemoryJobs
@@ -30,9 +31,11 @@ from chalicelib.workspaces.publish import publish
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import SeededIds
 from tests.fakes.outside import FakeTopics, FakeWeb
+from tests.fakes.pushes import FakePushes
 
 NOON_TEXT = "2026-11-21T12:00:00.000000Z"
 SECRET = "hunter2-of-the-shop"
+LIVE = "wss://stroem.example/ws"
 
 SHOP = f"""
 secrets:
@@ -111,6 +114,8 @@ def an_engine(clock=None):
         deliveries=MemoryDeliveries(),
         web=FakeWeb(),
         topics=FakeTopics(),
+        connections=MemoryConnections(clock.now),
+        pushes=FakePushes(),
     )
 
 

@@ -99,3 +99,10 @@ def test_providers_that_are_spelled_wrongly_are_refused_without_their_secrets(te
     with pytest.raises(UnavailableError, match=why) as caught:
         oidc_from(WHOLE | {"STROEM_OIDC": text})
     assert "hunter2" not in caught.value.message
+
+
+def test_the_websocket_api_is_that_of_the_environment_or_none():
+    said = from_environment(NAMES | {"STROEM_WEBSOCKET_API": "ab12"})
+    assert (said.websocket_api, said.websocket_stage) == ("ab12", "live")
+    said = from_environment(NAMES | {"STROEM_WEBSOCKET_STAGE": "blue", "STROEM_WEBSOCKET_API": ""})
+    assert (said.websocket_api, said.websocket_stage) == (None, "blue")
