@@ -44,6 +44,8 @@ def read_assignment(answer: dict[str, Any]) -> Assignment:
             ),
             timeout_s=answer.get("timeout_secs"),
             emits=_emits(answer.get("event_source_config")),
+            # An older server does not say it: then lines go as if somebody watched.
+            watched=answer.get("watched") is not False,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidError(

@@ -54,13 +54,14 @@ class Kit:
 
 
 class Attempt:
-    """One claimed attempt. `cancel`, `kill` and `stop` may be called from any thread."""
+    """One claimed attempt. Any thread may call `watch`, `cancel`, `kill`, `stop`."""
 
     def __init__(self, assignment: Assignment, kit: Kit) -> None:
         self._assignment = assignment
         self._kit = kit
         self._cancel = Cancel()
         self._stream = LogStream(self.hold, kit.control.append, kit.ending, self._fenced, kit.pace)
+        self.watch(is_watched=assignment.watched)
         self._is_ordered = False
         self._is_stopped = False
         self._is_fenced = False
@@ -74,6 +75,10 @@ class Attempt:
     def ref(self) -> StepRef:
         """Return the step."""
         return self._assignment.hold.ref
+
+    def watch(self, *, is_watched: bool) -> None:
+        """Take note whether somebody watches the job: then its lines come sooner."""
+        self._stream.watch(is_watched=is_watched)
 
     def cancel(self) -> None:
         """End the step because its job was cancelled: it may clean up within the grace."""

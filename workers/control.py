@@ -35,13 +35,14 @@ class Orders:
     """Steps to stop, and whether to take no more work and leave.
 
     `killed` are those of `cancelled` that get no grace. `pools` are those to ask for work from now
-    on; None: nothing is said of them.
+    on, `watched` the jobs whose logs somebody watches; None: nothing is said of them.
     """
 
     cancelled: tuple[StepRef, ...] = ()
     killed: tuple[StepRef, ...] = ()
     drain: bool = False
     pools: tuple[str, ...] | None = None
+    watched: frozenset[str] | None = None
 
 
 # Something that may become work: taking it claims the step. None: it was not to be had.
@@ -69,8 +70,12 @@ class Control(Protocol):
         Taking an offer is done by the thread that then runs the step.
         """
 
-    def append(self, hold: Hold, first: int, lines: Sequence[LogLine]) -> None:
+    def append(
+        self, hold: Hold, first: int, lines: Sequence[LogLine], *, live: bool = False
+    ) -> None:
         """Keep lines `first`, `first + 1` … of an attempt; a repeat changes nothing.
+
+        With `live`, they are pushed to who watches the job.
 
         Raises:
             FencedError: the attempt is another's now; not every control finds out.

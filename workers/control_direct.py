@@ -71,9 +71,10 @@ class DirectControl:
             _log.warning("A step could not be claimed", extra={"error": error.message})
         return None
 
-    def append(self, hold: Hold, first: int, lines: Sequence[LogLine]) -> None:
-        ref = hold.ref
-        job_logs.append_lines(self._engine, ref.job_id, ref.step, hold.attempt, first, lines)
+    def append(
+        self, hold: Hold, first: int, lines: Sequence[LogLine], *, live: bool = False
+    ) -> None:
+        job_logs.append_lines(self._engine, hold.ref, hold.attempt, first, lines, live=live)
 
     def complete(self, hold: Hold, outcome: Outcome, *, go_on: bool = False) -> Assignment | None:
         if not go_on:
@@ -102,4 +103,4 @@ class DirectControl:
 
 
 def _orders(found: workers.Orders) -> Orders:
-    return Orders(found.cancelled, found.killed, pools=found.pools)
+    return Orders(found.cancelled, found.killed, pools=found.pools, watched=found.watched)

@@ -132,12 +132,15 @@ class HttpControl:
             self.complete(read_hold(answer), Outcome(error=error.message))
             return None
 
-    def append(self, hold: Hold, first: int, lines: Sequence[LogLine]) -> None:
+    def append(
+        self, hold: Hold, first: int, lines: Sequence[LogLine], *, live: bool = False
+    ) -> None:
         body = {
             "step_name": hold.ref.step,
             "attempt": hold.attempt,
             "lease": hold.lease,
             "first": first,
+            "live": live,
             "lines": [
                 {"ts": stamp(line.ts), "stream": line.stream, "line": line.line} for line in lines
             ],
@@ -218,7 +221,13 @@ def _orders(answer: dict[str, Any]) -> Orders:
         killed=_refs(answer.get("killed")),
         drain=bool(answer.get("drain")),
         pools=_pools(answer),
+        watched=_watched(answer),
     )
+
+
+def _watched(answer: dict[str, Any]) -> frozenset[str] | None:
+    given = answer.get("watched")
+    return None if given is None else frozenset(str(job_id) for job_id in given)
 
 
 def _pools(answer: dict[str, Any]) -> tuple[str, ...] | None:

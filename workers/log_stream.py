@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Protocol
 
 from chalicelib.domain.errors import (
     FencedError,
@@ -31,18 +31,26 @@ from workers.ending import Ending, delays
 
 _log = logging.getLogger(__name__)
 
-Append: TypeAlias = Callable[[Hold, int, Sequence[LogLine]], None]
+
+class Append(Protocol):
+    """What takes a chunk; see `Control.append`."""
+
+    def __call__(self, hold: Hold, first: int, lines: Sequence[LogLine], *, live: bool) -> None:
+        """Keep the chunk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How lines are grouped. A chunk goes after `early_s` while the step is young, then `later_s`.
+    """How lines are grouped: how long the first of a chunk waits for others, in seconds.
 
-    A full chunk goes at once. After the step's end, `flush_s` without progress loses the rest.
+    `early_s` while the step is young; then `watched_s` if somebody watches the job, `unwatched_s`
+    if not. A full chunk goes at once. After the step's end, `flush_s` without progress loses the
+    rest.
     """
 
     early_s: float = 0.25
-    later_s: float = 1.0
+    watched_s: float = 1.0
+    unwatched_s: float = 10.0
     young_s: float = 2.0
     flush_s: float = 120.0
     chunk_lines: int = 5_000
@@ -73,6 +81,7 @@ class LogStream:
         self._changed = threading.Condition()
         self._sender: threading.Thread | None = None
         self._is_sending = False
+        self._is_watched = False
         self._first = 1
         self._lost = 0
         self._last_at = datetime.fromtimestamp(0, UTC)
@@ -97,6 +106,14 @@ class LogStream:
                 self._start_sender()
             if was_empty or self._is_full():
                 self._changed.notify_all()
+
+    def watch(self, *, is_watched: bool) -> None:
+        """Take note whether somebody watches the job; if he just came, what waits goes at once."""
+        with self._changed:
+            if is_watched and not self._is_watched:
+                self._waiting_since = -math.inf
+                self._changed.notify_all()
+            self._is_watched = is_watched
 
     def give_up_at(self, instant: float) -> None:
         """Let `close` return by then (monotonic), whatever is not sent. The first call counts."""
@@ -149,11 +166,8 @@ class LogStream:
         """Wait until a chunk is due and return it; [] when the stream is closed and sent."""
         with self._changed:
             self._changed.wait_for(lambda: self._backlog or self._closed)
-            if not self._closed and not self._is_full():
-                self._changed.wait_for(
-                    lambda: self._closed or self._is_full(),
-                    self._waiting_since + self._interval_s() - time.monotonic(),
-                )
+            while not (self._closed or self._is_full()) and (left_s := self._left_s()) > 0:
+                self._changed.wait(left_s)
             lines = self._backlog.take(self._pace.chunk_lines, self._pace.chunk_bytes)
             if self._lost and not self._backlog and self._closed:
                 lines.append(self._confession())
@@ -164,15 +178,18 @@ class LogStream:
         self._lost = 0
         return LogLine(self._last_at, "stderr", self._hold.ref.step, text)
 
-    def _interval_s(self) -> float:
-        is_young = time.monotonic() - self._born < self._pace.young_s
-        return self._pace.early_s if is_young else self._pace.later_s
+    def _left_s(self) -> float:
+        pace = self._pace
+        interval_s = pace.watched_s if self._is_watched else pace.unwatched_s
+        if self._waiting_since - self._born < pace.young_s:
+            interval_s = pace.early_s
+        return self._waiting_since + interval_s - time.monotonic()
 
     def _deliver(self, lines: Sequence[LogLine]) -> bool:
         """Send one chunk until it is accepted; say whether it was."""
         for delay_s in delays():
             try:
-                self._append(self._hold, self._first, lines)
+                self._append(self._hold, self._first, lines, live=self._is_watched)
             except FencedError:
                 self._on_fenced()
                 return False

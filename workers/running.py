@@ -55,6 +55,8 @@ class Running:
                 attempt.kill()
             elif attempt.ref in cancelled:
                 attempt.cancel()
+            if orders.watched is not None:
+                attempt.watch(is_watched=attempt.ref.job_id in orders.watched)
         return orders
 
     def _all(self) -> list[Attempt]:

@@ -256,7 +256,8 @@ def append_log(call: Call, job_id: str) -> Status:
     shown = Shown(attempt=body.attempt, lease=body.lease)
     ref = _ref(job_id, body.step_name)
     own_step(call.engine, call.worker, ref, has_lease=body.lease is not None)
-    remote.append_remote(call.engine, ref, shown, body.first, body.parsed())
+    lines = body.parsed()
+    remote.append_remote(call.engine, ref, shown, body.first, lines, live=body.live)
     return Status()
 
 

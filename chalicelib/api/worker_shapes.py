@@ -88,7 +88,8 @@ class StepNameShape(Shape):
 class Orders(Shape):
     """Steps to stop; those among them to kill at once; with `drain`, take no more and leave.
 
-    `pools` are those that the worker takes from now; null: nothing is said of them.
+    `pools` are those that the worker takes from now; null: nothing is said of them. `watched` are
+    the jobs among those that it runs whose logs somebody watches live.
     """
 
     status: str = "ok"
@@ -96,6 +97,7 @@ class Orders(Shape):
     killed: list[StepNameShape]
     drain: bool = False
     pools: list[str] | None = None
+    watched: list[str] = Field(default_factory=list)
 
 
 class WorkerBody(Body):
@@ -143,7 +145,7 @@ class Claimed(Shape):
     """A claimed attempt; every member is null when there was nothing to claim.
 
     `secrets` must not be seen in what the worker reports. `references` are what marks in `env` and
-    `args` stand for, which the worker resolves.
+    `args` stand for, which the worker resolves. `watched`: somebody watches the job's log live.
     """
 
     workspace: str | None = None
@@ -163,6 +165,7 @@ class Claimed(Shape):
     idempotency_key: str | None = None
     secrets: list[str] | None = None
     references: dict[str, str] | None = None
+    watched: bool | None = None
     event_source_config: Annotated[EventSourceConfig | None, Field(exclude_if=absent)] = None
 
 
@@ -207,13 +210,17 @@ class LineShape(Body):
 
 
 class LogsBody(Body):
-    """Lines `first`, `first + 1` … of an attempt; without `first`, behind those that are there."""
+    """Lines `first`, `first + 1` … of an attempt; without `first`, behind those that are there.
+
+    `live`: push them to who watches the job; those of a job that is watched are pushed anyway.
+    """
 
     step_name: Name
     lines: list[LineShape]
     attempt: Attempt | None = None
     first: Attempt | None = None
     lease: Lease | None = None
+    live: bool = False
 
     def parsed(self) -> list[LogLine]:
         """Return the lines; a time without a zone is UTC."""
@@ -231,7 +238,12 @@ class ArchiveQuery(Query):
 def ordered(found: EngineOrders) -> Orders:
     """Return what a worker must stop."""
     pools = None if found.pools is None else list(found.pools)
-    return Orders(cancelled=_names(found.cancelled), killed=_names(found.killed), pools=pools)
+    return Orders(
+        cancelled=_names(found.cancelled),
+        killed=_names(found.killed),
+        pools=pools,
+        watched=sorted(found.watched),
+    )
 
 
 def claimed(found: Assignment) -> Claimed:
@@ -255,6 +267,7 @@ def claimed(found: Assignment) -> Claimed:
         idempotency_key=found.idempotency_key,
         secrets=list(found.rendered.secrets),
         references=found.rendered.references,
+        watched=found.watched,
         event_source_config=_emits(found),
     )
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import pytest
+
 from chalicelib.domain.lifecycle import JobStatus
+from chalicelib.domain.live import WATCHED_FOR
 from tests.api.world import SECRET, problem_in
 
 NOON = "2026-11-21T12:00:00.000000Z"
@@ -65,6 +68,37 @@ def test_a_log_is_followed_without_being_read_again(world):
     assert lines_of(world.get(f"{path}?after=2")) == ["line 3"]
     assert world.get(f"{path}?after=3").json_body == {"logs": "", "next": 3}
     problem_in(world.get(f"{path}?after=-1"), 400, "invalid")
+
+
+def watched_until(world, job_id):
+    return world.engine.jobs.get(job_id).watched_until
+
+
+@pytest.mark.parametrize("path", ["logs", "steps/only/logs", "steps/_server/logs"])
+def test_who_reads_the_log_of_a_job_that_goes_on_watches_it(world, path):
+    job_id, _ = a_job_with_a_log(world)
+    assert watched_until(world, job_id) is None
+    began = world.clock.now()
+    world.get(f"/api/jobs/{job_id}/{path}?after=0")
+    assert watched_until(world, job_id) == began + WATCHED_FOR
+
+
+def test_a_log_that_is_read_often_is_noted_to_be_watched_at_most_once_a_minute(world):
+    job_id, _ = a_job_with_a_log(world)
+    noted = []
+    for _ in range(12):
+        world.get(f"/api/jobs/{job_id}/logs")
+        noted.append(watched_until(world, job_id))
+        world.clock.tick(10)
+    # After 60 s two thirds are left, and nothing is written.
+    assert [noted.count(one) for one in dict.fromkeys(noted)] == [7, 5]
+
+
+def test_who_reads_the_log_of_a_job_that_has_ended_watches_nothing(world):
+    job_id, claimed = a_job_with_a_log(world)
+    world.complete(claimed)
+    world.get(f"/api/jobs/{job_id}/logs")
+    assert watched_until(world, job_id) is None
 
 
 def test_a_log_too_long_for_one_answer_says_where_to_go_on(world):

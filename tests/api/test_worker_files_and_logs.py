@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from chalicelib.domain.live import WATCHED_FOR
 from chalicelib.workspaces.tarball import unpack
 from tests.api.remote_workers import OwnWorker, PlainWorker
 from tests.api.world import SHOP, SourceFile, WorkspaceTree, a_tree, problem_in
@@ -41,6 +42,19 @@ def test_the_same_numbered_lines_twice_are_kept_once(world):
     for _ in range(2):
         assert worker.log(claimed, [a_line("1"), a_line("2")]).status_code == 200
     assert lines_of(world, job_id) == ["1", "2"]
+
+
+@pytest.mark.parametrize("kind", [PlainWorker, OwnWorker])
+def test_lines_of_a_watched_job_are_live_whether_or_not_the_worker_knows(world, kind):
+    worker = kind(world)
+    jobs = [world.execute("one") for _ in range(2)]
+    world.engine.jobs.watch(jobs[0], world.clock.now() + WATCHED_FOR)
+    found = {}
+    for claimed in (worker.claim(), worker.claim()):
+        assert worker.log(claimed, [a_line("1")]).status_code == 200
+        [chunk] = world.engine.logs.chunks(claimed["job_id"])
+        found[claimed["job_id"]] = (claimed["watched"], chunk.live)
+    assert found == {jobs[0]: (True, True), jobs[1]: (False, False)}
 
 
 def test_lines_of_a_lease_that_is_over_are_fenced(world):

@@ -32,6 +32,7 @@ NULLS = {
     "idempotency_key": None,
     "secrets": None,
     "references": None,
+    "watched": None,
 }
 
 
@@ -134,6 +135,7 @@ def test_a_claim_tells_all_that_a_worker_needs(world):
         "idempotency_key": f"{job_id}/build",
         "secrets": ["abc", "hunter2-of-the-shop", "letmein"],
         "references": {},
+        "watched": False,
     }
 
 
@@ -251,7 +253,8 @@ def test_orders_name_what_must_stop_and_what_is_to_be_killed(world):
     worker.claim()
     named = [{"job_id": job_id, "step_name": "only"}]
     body = {"worker_id": worker.worker_id, "running": named}
-    nothing = {"status": "ok", "cancelled": [], "killed": [], "drain": False, "pools": None}
+    said = {"status": "ok", "drain": False, "pools": None, "watched": []}
+    nothing = {**said, "cancelled": [], "killed": []}
     assert world.post("/worker/orders", body).json_body == nothing
     cancel(world.engine, job_id)
     assert world.post("/worker/orders", body).json_body == {**nothing, "cancelled": named}

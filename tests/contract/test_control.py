@@ -14,6 +14,7 @@ from chalicelib import wiring
 from chalicelib.cli.local_engine import memory_engine
 from chalicelib.domain.errors import FencedError, NotFoundError, UnauthenticatedError
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
+from chalicelib.domain.live import WATCHED_FOR
 from chalicelib.domain.logs import LogLine
 from chalicelib.domain.sources import SourceFile, WorkspaceTree
 from chalicelib.domain.values import StepRef
@@ -167,7 +168,8 @@ def test_a_session_is_known_by_what_its_worker_said(engine, control):
 
 def test_a_heartbeat_keeps_the_session_and_notes_what_runs(engine, control):
     job_id = a_job(engine)
-    assert control.heartbeat([StepRef(job_id, "first")]) == Orders(pools=("script",))
+    orders = control.heartbeat([StepRef(job_id, "first")])
+    assert orders == Orders(pools=("script",), watched=frozenset())
     assert engine.registry.worker(control.session).running == (StepRef(job_id, "first"),)
 
 
@@ -182,11 +184,13 @@ def test_a_heartbeat_brings_the_steps_whose_job_was_cancelled(engine, control):
 def test_orders_name_the_steps_whose_job_is_over_and_those_to_be_killed(engine, control):
     kept, ended, killed = a_job(engine), a_job(engine), a_job(engine)
     refs = [taken(control).hold.ref for _ in range(3)]
-    assert control.orders(refs) == Orders()
+    assert control.orders(refs) == Orders(watched=frozenset())
     cancel(engine, ended)
     cancel(engine, killed, killed=True)
     expected = Orders(
-        tuple(ref for ref in refs if ref.job_id != kept), (StepRef(killed, "first"),)
+        tuple(ref for ref in refs if ref.job_id != kept),
+        (StepRef(killed, "first"),),
+        watched=frozenset(),
     )
     assert control.orders(refs) == replace(control.heartbeat(refs), pools=None) == expected
 
@@ -195,9 +199,9 @@ def test_a_cancelled_job_that_is_killed_later_is_ordered_to_be_killed(engine, co
     job_id = a_job(engine)
     ref = taken(control).hold.ref
     cancel(engine, job_id)
-    assert control.orders([ref]) == Orders((ref,))
+    assert control.orders([ref]) == Orders((ref,), watched=frozenset())
     cancel(engine, job_id, killed=True)
-    assert control.orders([ref]) == Orders((ref,), (ref,))
+    assert control.orders([ref]) == Orders((ref,), (ref,), watched=frozenset())
 
 
 def test_asking_for_orders_leaves_the_session_as_it_is(engine, control):
@@ -208,7 +212,7 @@ def test_asking_for_orders_leaves_the_session_as_it_is(engine, control):
 
 def test_a_step_of_a_job_that_is_gone_is_to_stop(control):
     ref = StepRef("01a00000-0000-7000-8000-000000000000", "first")
-    assert control.orders([ref]) == Orders((ref,))
+    assert control.orders([ref]) == Orders((ref,), watched=frozenset())
 
 
 def test_a_heartbeat_of_a_session_that_is_not_known_says_so(control):
@@ -281,6 +285,33 @@ def test_lines_are_kept_in_order_and_once(engine, control):
     control.append(hold, 1, [a_line("one"), a_line("two ø")])
     expected = [a_line(text).to_json() for text in ("one", "two ø", "three")]
     assert list(read_log(engine, job_id, "first")) == expected
+
+
+def watched(engine, job_id):
+    engine.jobs.watch(job_id, engine.clock.now() + WATCHED_FOR)
+
+
+def test_a_worker_hears_whether_its_jobs_are_watched(engine, control):
+    seen, unseen = a_job(engine, "two"), a_job(engine)
+    watched(engine, seen)
+    got = {one.hold.ref.job_id: one for one in (taken(control), taken(control))}
+    assert {job_id: one.watched for job_id, one in got.items()} == {seen: True, unseen: False}
+    refs = [one.hold.ref for one in got.values()]
+    assert control.orders(refs).watched == control.heartbeat(refs).watched == {seen}
+    watched(engine, unseen)
+    assert control.orders(refs).watched == {seen, unseen}
+    following = control.complete(got[seen].hold, Outcome(output={"word": "b"}), go_on=True)
+    assert following.watched
+
+
+def test_lines_are_live_while_the_worker_says_so(engine, control):
+    job_id = a_job(engine)
+    watched(engine, job_id)
+    hold = taken(control).hold
+    control.append(hold, 1, [a_line("one")], live=True)
+    engine.jobs.unwatch(job_id, engine.jobs.get(job_id).watched_until)
+    control.append(hold, 2, [a_line("two")], live=False)
+    assert [chunk.live for chunk in engine.logs.chunks(job_id)] == [True, False]
 
 
 def test_a_chunk_of_a_megabyte_arrives_whole(engine, control):

@@ -23,7 +23,7 @@ from workers.control import Orders, Session
 from workers.log_stream import Pace
 from workers.loop import Timing, Worker
 
-QUICK = Pace(early_s=0.01, later_s=0.01, flush_s=0.5)
+QUICK = Pace(early_s=0.01, watched_s=0.01, unwatched_s=0.01, flush_s=0.5)
 
 
 def an_assignment(script=":", *, step="build", job="job-1", lease=None, **given):
@@ -62,6 +62,7 @@ class FakeControl:
         self.questions = []
         self.asked = []
         self.chunks = []
+        self.live = []
         self.completed = []
         self.signed_off = 0
         self.under_way = self.most_under_way = 0
@@ -107,8 +108,9 @@ class FakeControl:
             self.most_under_way = max(self.most_under_way, self.under_way)
         return assignment
 
-    def append(self, hold, first, lines):
+    def append(self, hold, first, lines, *, live=False):
         self._fail("append")
+        self.live.append(live)
         self.chunks.append((hold, first, tuple(lines)))
 
     def complete(self, hold, outcome, *, go_on=False):

@@ -236,6 +236,18 @@ def test_orders_are_asked_for_by_what_runs(server, control):
     assert server.bodies() == [{"worker_id": "w-1", "running": named}]
 
 
+def test_a_server_says_which_jobs_are_watched(server, control):
+    server.answer(Answer(body={"cancelled": [], "watched": ["job-1"]}))
+    assert control.orders([StepRef("job-1", "build")]).watched == {"job-1"}
+
+
+def test_of_a_server_that_does_not_say_it_each_claimed_job_is_taken_to_be_watched(server, control):
+    said = [CLAIM, CLAIM | {"watched": False}, CLAIM | {"watched": True}]
+    server.answer(*[Answer(body=claim) for claim in said])
+    got = [offer() for _ in said for offer in control.offers("script", 0.1, 1)]
+    assert [one.watched for one in got] == [True, False, True]
+
+
 @pytest.mark.parametrize("status", [403, 404])
 def test_an_older_server_is_asked_for_each_job(server, control, status):
     cancelled = {"cancelled": True}
@@ -257,7 +269,7 @@ def test_an_older_server_is_asked_for_each_job(server, control, status):
 
 
 def test_log_lines_carry_their_place_in_the_attempt(server, control):
-    control.append(HOLD, 5, [LogLine(NOON, "stderr", "build", "ø")])
+    control.append(HOLD, 5, [LogLine(NOON, "stderr", "build", "ø")], live=True)
     assert server.asked[0].path == "/worker/jobs/job-1/logs"
     assert server.bodies() == [
         {
@@ -265,6 +277,7 @@ def test_log_lines_carry_their_place_in_the_attempt(server, control):
             "attempt": 2,
             "lease": "lease-1",
             "first": 5,
+            "live": True,
             "lines": [{"ts": "2026-11-21T12:00:00.000000Z", "stream": "stderr", "line": "ø"}],
         }
     ]

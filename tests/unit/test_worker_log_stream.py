@@ -20,7 +20,7 @@ from workers.log_stream import LogStream, Pace
 
 HOLD = Hold(StepRef("job-1", "build"), 2, "lease-1")
 # Nothing goes out by time: what a test sees was sent for being full, or at the close.
-FULL_ONLY = {"early_s": 3600, "later_s": 3600, "flush_s": 0.5}
+FULL_ONLY = {"early_s": 3600, "watched_s": 3600, "unwatched_s": 3600, "flush_s": 0.5}
 
 
 class Engine:
@@ -29,15 +29,17 @@ class Engine:
     def __init__(self, *faults):
         self.faults = list(faults)
         self.chunks = []
+        self.live = []
         self.gate = threading.Event()
         self.gate.set()
         self.fenced = 0
 
-    def append(self, hold, first, lines):
+    def append(self, hold, first, lines, *, live):
         assert hold == HOLD
         assert self.gate.wait(10)
         if self.faults:
             raise self.faults.pop(0)
+        self.live.append(live)
         self.chunks.append((first, [line.line for line in lines]))
 
     def on_fenced(self):
@@ -105,6 +107,48 @@ def test_lines_go_out_by_themselves_after_the_interval():
     assert eventually(lambda: engine.lines() == ["one"])
     write(stream, "two")
     assert eventually(lambda: engine.lines() == ["one", "two"])
+    assert stream.close()
+
+
+def test_lines_that_nobody_watches_wait_for_the_step_s_end():
+    engine = Engine()
+    stream = engine.stream(young_s=0, early_s=0, watched_s=0)
+    write(stream, "one")
+    write(stream, "two")
+    assert stream.close()
+    assert (engine.chunks, engine.live) == ([(1, ["one", "two"])], [False])
+
+
+def test_what_waits_goes_at_once_when_somebody_comes_to_watch():
+    engine = Engine()
+    stream = engine.stream(young_s=0)
+    write(stream, "one", "two")
+    stream.watch(is_watched=True)
+    assert eventually(lambda: engine.chunks == [(1, ["one", "two"])])
+    write(stream, "three")
+    # Who is told again that he watches has not just come.
+    stream.watch(is_watched=True)
+    assert stream.close()
+    assert (engine.lines(), engine.live) == (["one", "two", "three"], [True, True])
+
+
+def test_while_somebody_watches_lines_go_after_the_shorter_interval_and_are_live():
+    engine = Engine()
+    stream = engine.stream(young_s=0, watched_s=0.01)
+    stream.watch(is_watched=True)
+    write(stream, "one")
+    assert eventually(lambda: engine.lines() == ["one"])
+    stream.watch(is_watched=False)
+    write(stream, "two")
+    assert stream.close()
+    assert (engine.lines(), engine.live) == (["one", "two"], [True, False])
+
+
+def test_a_line_of_a_young_step_does_not_wait_longer_when_the_step_ages_meanwhile():
+    engine = Engine()
+    stream = engine.stream(young_s=0.05, early_s=0.1)
+    write(stream, "one")
+    assert eventually(lambda: engine.lines() == ["one"])
     assert stream.close()
 
 

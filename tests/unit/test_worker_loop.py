@@ -16,8 +16,11 @@ from chalicelib.domain.workflow import ActionType
 from tests.fakes.runner import eventually, is_alive
 from tests.fakes.worker import FakeControl, a_worker, an_assignment, at_work
 from workers.control import Orders
+from workers.log_stream import Pace
 
 AWAY = UnavailableError("away")
+# Only what is watched is sent before the step's end.
+BY_WATCHERS = Pace(young_s=0, watched_s=0.01, unwatched_s=3600)
 # Says that TERM came, and goes on; writes `{}/build.runs` once the trap stands.
 STUBBORN = """
 trap 'echo TERM came' TERM
@@ -270,6 +273,33 @@ def test_an_end_that_is_fenced_off_is_dropped_and_the_worker_goes_on(control, tm
     with at_work(a_worker(control, tmp_path, slots=1)):
         assert eventually(lambda: control.completed)
     assert list(control.outcomes()) == ["next"]
+
+
+@pytest.mark.parametrize("way", ["claim", "orders", "heartbeat"])
+def test_the_log_of_a_job_that_is_watched_comes_while_the_step_runs(control, tmp_path, way):
+    waits = {"orders": {"orders_s": 0.01}, "heartbeat": {"orders_s": 3600}}.get(way, {})
+    gated = a_gated(tmp_path).rendered.script
+    control.put(an_assignment(f"echo hello; {gated}", watched=way == "claim"))
+    with at_work(a_worker(control, tmp_path, pace=BY_WATCHERS, **waits)):
+        assert runs(tmp_path)
+        if way != "claim":
+            assert control.texts() == []
+            control.given = Orders(watched=frozenset({"job-1"}))
+        assert eventually(lambda: control.texts() == ["hello"])
+        open_gate(tmp_path)
+        assert eventually(lambda: control.completed)
+    assert control.live == [True]
+
+
+def test_the_log_of_a_job_that_is_watched_no_more_waits_for_the_step_s_end(control, tmp_path):
+    control.given = Orders(watched=frozenset({"job-2"}))
+    gated = a_gated(tmp_path).rendered.script
+    control.put(an_assignment(f"{gated}; echo one; sleep 0.1; echo two", watched=True))
+    with at_work(a_worker(control, tmp_path, pace=BY_WATCHERS, orders_s=0.01)):
+        assert eventually(lambda: len(control.questions) > 2)
+        open_gate(tmp_path)
+        assert eventually(lambda: control.completed)
+    assert ([len(lines) for _, _, lines in control.chunks], control.live) == ([2], [False])
 
 
 def test_a_step_whose_log_is_fenced_off_is_killed_and_not_reported(control, tmp_path):
