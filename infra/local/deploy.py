@@ -1,7 +1,8 @@
 """Deploy a package into the endpoint that AWS_ENDPOINT_URL names: `infra.local.deploy FOLDER KEY`.
 
-One rule: the template is the shipped one, but for where the zip lies, for STROEM_ENV, and for what
-makes links and tokens, which is taken from this process's environment.
+One rule: the template is the shipped one, but for where the zip lies, for STROEM_ENV, for what
+makes links and tokens, which is taken from this process's environment, for the CDN, which is the
+front door's part here, and for the WebSocket API's stage, which deploys itself.
 It speaks through `localstack-client`, so any service with LocalStack's API will do.
 """
 
@@ -16,7 +17,14 @@ from typing import Any
 STACK = "stroem"
 ARTIFACTS = "stroem-artifacts"
 WAIT_S = 120.0
-LINKS = ("STROEM_LINK_KEY", "STROEM_BASE_URL", "STROEM_TOKEN_KEYS", "STROEM_NOTIFY_ALLOW")
+LINKS = (
+    "STROEM_LINK_KEY",
+    "STROEM_BASE_URL",
+    "STROEM_TOKEN_KEYS",
+    "STROEM_NOTIFY_ALLOW",
+    "STROEM_WEBSOCKET_URL",
+)
+DEPLOYMENT = "AWS::ApiGatewayV2::Deployment"
 
 
 def deploy(session: Any, folder: Path, key: str) -> dict[str, str]:  # noqa: ANN401 - boto3 has no types
@@ -37,6 +45,7 @@ def deploy(session: Any, folder: Path, key: str) -> dict[str, str]:  # noqa: ANN
         # Within a request a template may have 51,200 bytes only; in a bucket, 1 MB.
         "TemplateURL": f"{s3.meta.endpoint_url}/{ARTIFACTS}/{key}.json",
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        "Parameters": [{"ParameterKey": "Cdn", "ParameterValue": "no"}],
     }
     if _status(cloudformation) is None:
         cloudformation.create_stack(**request)
@@ -50,10 +59,21 @@ def for_emulator(template: Path, key: str) -> dict[str, Any]:
     for resource in patched["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = f"s3://{ARTIFACTS}/{key}.zip"
+    _deploy_itself(patched["Resources"])
     variables = patched["Globals"]["Function"]["Environment"]["Variables"]
     variables["STROEM_ENV"] = "local"
     variables |= {name: os.environ[name] for name in LINKS if name in os.environ}
     return patched
+
+
+def _deploy_itself(resources: dict[str, Any]) -> None:
+    """Let stages take their routes themselves: MiniStack refuses to make a deployment of them."""
+    for name in [name for name, one in resources.items() if one["Type"] == DEPLOYMENT]:
+        del resources[name]
+    for stage in resources.values():
+        if stage["Type"] == "AWS::ApiGatewayV2::Stage":
+            del stage["Properties"]["DeploymentId"]
+            stage["Properties"]["AutoDeploy"] = True
 
 
 def _update(cloudformation: Any, request: dict[str, Any]) -> None:  # noqa: ANN401 - boto3 has no types

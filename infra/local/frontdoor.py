@@ -8,7 +8,9 @@ import argparse
 import base64
 import importlib
 import mimetypes
+import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -23,10 +25,13 @@ from chalice.config import Config
 from chalice.local import LocalChalice, LocalGateway, LocalGatewayException
 
 from chalicelib import wiring
-from chalicelib.api.problems import no_such_route
+from chalicelib.api.problems import no_such_route, problem
 from chalicelib.domain.errors import StroemError
 from chalicelib.workspaces.watching import LOOK_EVERY_S, Watcher
+from infra.local import live_paths
 from infra.local.places import ROOT
+from infra.local.splice import Splicer
+from infra.local.upgrade import Gateway, NoWayError, Refused
 
 UI = ROOT / "web" / "dist"
 # API Gateway's own limit on a request's body.
@@ -70,7 +75,10 @@ class Door(BaseHTTPRequestHandler):
         try:
             body = self._body()
             self._check_origin()
-            status, headers, content = self._answer(body)
+            if live_paths.is_live(self.path):
+                status, headers, content = self._live()
+            else:
+                status, headers, content = self._answer(body)
         except Refusal as refusal:
             self.close_connection = True
             status, headers, content = (
@@ -78,13 +86,17 @@ class Door(BaseHTTPRequestHandler):
                 {"Content-Type": "text/plain; charset=utf-8"},
                 str(refusal),
             )
-        self._write(status, headers, content)
+        if status != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._write(status, headers, content)
         taken_ms = (time.perf_counter() - started) * 1000
         path = f"{LINKS}…" if self.path.startswith(LINKS) else self.path
-        path = path.partition("?")[0] if path.startswith(HOOKS) else path
+        path = path.partition("?")[0] if path.startswith(HOOKS) else live_paths.shown(path)
         print(f"{self.command} {path} {status} {taken_ms:.1f} ms", file=sys.stderr)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: of a request that it does not understand, http.server shows the query."""
 
     def _body(self) -> bytes | None:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
@@ -141,6 +153,35 @@ class Door(BaseHTTPRequestHandler):
             content = base64.b64decode(content)
         return response["statusCode"], headers, content
 
+    def _live(self) -> tuple[int, dict[str, Any], str | bytes]:
+        """Hand the connection over to the splicer, or say why not."""
+        query = live_paths.query_of(self.path)
+        if query is None:
+            return _refusal(404, "not-found", "Not found", "there is no such job")
+        if self.command != "GET" or self.headers.get("Upgrade", "").lower() != "websocket":
+            detail = "this path is for WebSocket connections: send `Upgrade: websocket`"
+            status, headers, text = _refusal(426, "upgrade-required", "Upgrade required", detail)
+            return status, {**headers, "Upgrade": "websocket"}, text
+        # Whatever follows, it is no HTTP of ours any more.
+        self.close_connection = True
+        if self.server.live is None:
+            detail = "this stack has no WebSocket API: deploy it again with ./dev up"
+            return _refusal(503, "unavailable", "A service did not answer", detail)
+        try:
+            answer = self.server.live.open(query, self.headers.items())
+        except NoWayError as error:
+            return _refusal(502, "unavailable", "A service did not answer", str(error))
+        if isinstance(answer, Refused):
+            detail = "the connection was refused: ask for another ticket, or log in again"
+            return _refusal(answer.status, "refused", "The connection was refused", detail)
+        self.server.hand_over(self.connection, self._early(), answer.server, answer.said)
+        return HTTPStatus.SWITCHING_PROTOCOLS, {}, b""
+
+    def _early(self) -> bytes:
+        """Return what the client has sent beyond its request, without waiting for any."""
+        self.connection.settimeout(0)
+        return self.rfile.read1(len(self.rfile.peek())) or b""
+
     def _file(self, path: str) -> tuple[int, dict[str, Any], str | bytes]:
         if self.command not in {"GET", "HEAD"}:
             raise Refusal(405, "Files can only be read")
@@ -174,6 +215,13 @@ class Door(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
+def _refusal(
+    status: int, code: str, title: str, detail: str
+) -> tuple[int, dict[str, Any], str | bytes]:
+    answer = problem(status, code, title, detail, str(uuid4()))
+    return answer.status_code, dict(answer.headers), answer.body
+
+
 class FrontDoor(ThreadingHTTPServer):
     """A thread per connection; a long poll holds its own and nobody else's."""
 
@@ -186,8 +234,28 @@ class FrontDoor(ThreadingHTTPServer):
         app.__class__ = LocalChalice
         config = Config.create(chalice_app=app, project_dir=str(ROOT), lambda_timeout=29)
         self.gateway = LocalGateway(app, config)
+        self.live = Gateway.of(os.environ)
+        self._splicer = Splicer()
+        self._handed_over: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), Door)
         self.hosts = {f"{name}:{self.server_port}" for name in ("127.0.0.1", "localhost")}
+
+    def hand_over(
+        self, client: socket.socket, early: bytes, server: socket.socket, late: bytes
+    ) -> None:
+        """Give a client's socket to the splicer; this server closes it no more."""
+        self._handed_over.add(client)
+        self._splicer.join(client, server, early, late)
+
+    def server_close(self) -> None:
+        super().server_close()
+        self._splicer.close()
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - inherited
+        if request in self._handed_over:
+            self._handed_over.discard(request)
+        else:
+            super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - inherited
         # A client that hangs up is no error of ours.

@@ -27,6 +27,8 @@ OUTPUTS = {
     "Bucket": "STROEM_BUCKET",
     "QueuePrefix": "STROEM_QUEUE_PREFIX",
     "Pools": "STROEM_POOLS",
+    "WebsocketAPIId": "STROEM_WEBSOCKET_API",
+    "WebsocketStage": "STROEM_WEBSOCKET_STAGE",
 }
 
 

@@ -24,6 +24,7 @@ WORKER_GRACE_S = 15.0
 # A worker that dies sooner than this after its start has not worked at all.
 STILLBORN_S = 5.0
 STILLBORN_LIMIT = 3
+FUNCTIONS = "api, tick, deliver, on_source, websocket_* and push"
 AFTER = {
     "emulator": "It saves only when it is stopped, so what was written since its start is lost."
 }
@@ -80,6 +81,7 @@ class Stack:
         return {
             "STROEM_LINK_KEY": self.data.link_key(),
             "STROEM_BASE_URL": self.url,
+            "STROEM_WEBSOCKET_URL": f"{self.url.replace('http', 'ws', 1)}/ws",
             "STROEM_NOTIFY_ALLOW": "127.0.0.0/8,::1/128",
         }
 
@@ -216,7 +218,7 @@ class Stack:
                 detail.append("deployed before, unchanged")
             else:
                 self.outputs = launch.deploy(self.endpoint, built, self.links | self.login)
-                detail.append("deployed, with the functions api, tick and deliver")
+                detail.append(f"deployed, with the functions {FUNCTIONS}")
             content = {**wanted, "outputs": self.outputs, "endpoint": self.endpoint}
             self.data.write(self.data.deployed, content)
 

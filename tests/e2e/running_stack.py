@@ -13,6 +13,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from websockets.sync.client import connect
+
 ROOT = Path(__file__).resolve().parents[2]
 STROEM = ROOT / ".venv" / "bin" / "stroem"
 READY_S = 60.0
@@ -86,6 +88,29 @@ class RunningStack:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def post(self, path, body=None, **headers):
+        """Return what a POST of JSON through the front door answers, decoded.
+
+        Raises:
+            urllib.error.HTTPError: the answer is no success.
+        """
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            self.url + path,
+            data=json.dumps(body or {}).encode(),
+            headers={"Content-Type": "application/json", **headers},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def ws(self, target, **more):
+        """Return a context in which a WebSocket connection to a path of the front door is open."""
+        return connect(f"ws://127.0.0.1:{self.port}{target}", proxy=None, **more)
+
+    def live(self, **more):
+        """Return a context in which a connection of messages is open, by a ticket of its own."""
+        return self.ws(f"/ws?ticket={self.post('/api/ws-ticket')['ticket']}", **more)
 
     def stroem(self, *arguments, timeout=120, given=None):
         """Run the command line against this stack."""
