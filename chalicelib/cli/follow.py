@@ -1,31 +1,44 @@
 """Follow a job: print what its steps write as it comes, until the job has ended.
 
-Each step's log is asked for by itself, because lines of one step only ever grow at the end.
+One rule: stdout gets each line once; what is said about the job goes to stderr, each thing once.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from chalicelib.cli import output
+from chalicelib.cli.choosing import Choice
 from chalicelib.cli.client import path_of
 from chalicelib.cli.exits import CommandError, Exit
-from chalicelib.cli.output import emit, prefixed, say
+from chalicelib.cli.live import live_client, told_as_command_errors
+from chalicelib.cli.output import emit, say
 from chalicelib.cli.showing import news_of
-from chalicelib.domain.lifecycle import JobStatus, StepStatus
+from chalicelib.client.events import (
+    AttemptChanged,
+    CaughtUp,
+    Event,
+    FellBack,
+    JobChanged,
+    Line,
+    Reconnected,
+    StepChanged,
+)
+from chalicelib.client.machine import Patience
+from chalicelib.client.polling import new_lines
+from chalicelib.client.rest import FollowTimeoutError
+from chalicelib.domain.lifecycle import StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from chalicelib.cli.client import Client
 
-SERVER_STEP = "_server"
-_POLL_S = 0.25
-_SLOWEST_S = 2.0
 _SILENCE_S = 30.0
+_POLL_S = 0.25
 
 
 @dataclass(slots=True)
@@ -33,7 +46,9 @@ class Follower:
     """Prints each line once; `step` None follows all steps, `is_silent` only waits.
 
     `out` is stdout unless given; `is_raw` prints lines as the JSON that they come as. A server
-    that does not answer is asked again for `silence_s`: the job goes on without us.
+    that does not answer is asked again for `silence_s`: the job goes on without us. With
+    `is_live` lines come over a WebSocket where there is one. With `only_failed` the log of a step
+    is printed when it has failed.
     """
 
     client: Client
@@ -44,9 +59,12 @@ class Follower:
     is_raw: bool = False
     silence_s: float = _SILENCE_S
     poll_s: float = _POLL_S
-    _next: dict[str, int] = field(default_factory=dict)
-    _done: set[str] = field(default_factory=set)
+    is_live: bool = False
+    only_failed: bool = False
+    choice: Choice = field(default_factory=Choice)
     _told: set[str] = field(default_factory=set)
+    _printed: set[str] = field(default_factory=set)
+    _held: list[Line] | None = None
 
     def to_end(self, timeout_s: float | None = None) -> Mapping[str, Any]:
         """Print until the job has ended, and return it.
@@ -54,79 +72,124 @@ class Follower:
         Raises:
             CommandError: it did not end in time; it goes on. Or: the server is gone for good.
         """
-        started, heard, pause_s = time.monotonic(), time.monotonic(), self.poll_s
-        while True:
-            printed, job = False, None
-            try:
-                printed, job = self._look()
-                heard = time.monotonic()
-            except CommandError as error:
-                self._check_patience(error, heard)
-            if job is not None and JobStatus(job["status"]).is_terminal:
-                return job
-            if timeout_s is not None and time.monotonic() - started > timeout_s:
-                raise CommandError(
-                    Exit.TIMED_OUT,
-                    f"job {self.job_id} has not ended after {timeout_s:g}s; it goes on "
-                    f"(`stroem logs -f {self.job_id}` follows it)",
-                )
-            pause_s = self.poll_s if printed else min(pause_s * 1.3, _SLOWEST_S)
-            time.sleep(pause_s)
+        job: Mapping[str, Any] = {}
+        self._held = None if self.choice.tail is None else []
+        try:
+            with told_as_command_errors():
+                for event in self._events(timeout_s):
+                    self._show(event)
+                    job = event.row if isinstance(event, JobChanged) else job
+                self._show_failed(job["steps"])
+        except FollowTimeoutError:
+            raise CommandError(
+                Exit.TIMED_OUT,
+                f"job {self.job_id} has not ended after {timeout_s:g}s; it goes on "
+                f"(`stroem logs -f {self.job_id}` follows it)",
+            ) from None
+        return job
 
-    def _check_patience(self, error: CommandError, heard: float) -> None:
-        if error.code is not Exit.SERVER or time.monotonic() - heard > self.silence_s:
-            raise error
+    def _events(self, timeout_s: float | None) -> Iterator[Event]:
+        patience = Patience(silence_s=self.silence_s, poll_s=self.poll_s)
+        live = live_client(self.client, patience)
+        if self.is_silent:
+            return live.wait(self.job_id, timeout_s=timeout_s)
+        return live.follow(
+            self.job_id, step=self.step, timeout_s=timeout_s, polls=not self.is_live
+        )
 
-    def _look(self) -> tuple[bool, dict[str, Any]]:
-        job: dict[str, Any] = self.client.get(path_of("api", "jobs", self.job_id))
-        self._tell(job)
-        return not self.is_silent and self._print_new(job), job
+    def _show(self, event: Event) -> None:
+        match event:
+            case Line():
+                self._line(event)
+            case AttemptChanged():
+                self._head(event)
+            case CaughtUp():
+                self._release()
+            case StepChanged(status=StepStatus.FAILED):
+                self._show_failed([event.row])
+            case JobChanged():
+                self._tell(event.row)
+            case _:
+                self._notice(event)
+
+    def _notice(self, event: Event) -> None:
+        if isinstance(event, Reconnected | FellBack):
+            self._say_once(type(event).__name__, notice_of(event))
+
+    @property
+    def _shows_lines(self) -> bool:
+        return not (self.is_silent or self.only_failed)
+
+    def _line(self, line: Line) -> None:
+        if not self._shows_lines or not self.choice.takes(line.row):
+            return
+        if self._held is None:
+            self._print(line.row)
+        else:
+            self._held.append(line)
+
+    def _head(self, changed: AttemptChanged) -> None:
+        if self._shows_lines and self._held is None and not self.is_raw:
+            emit(output.heading(changed.step, f"attempt {changed.attempt}"), self.out)
+
+    def _release(self) -> None:
+        """Print the last of what was there, by time: each step came by itself."""
+        held, self._held = self._held, None
+        rows = [line.row for line in sorted(held or (), key=lambda line: line.ts)]
+        for row in self.choice.of(rows):
+            self._print(row)
+
+    def _print(self, row: Mapping[str, str]) -> None:
+        emit(raw(row) if self.is_raw else output.prefixed(row), self.out)
+
+    def _show_failed(self, steps: Iterable[Mapping[str, Any]]) -> None:
+        if not self.only_failed:
+            return
+        for name in failed_of(steps):
+            if name not in self._printed:
+                self._printed.add(name)
+                for row in self.choice.of(rows_of(self.client, self.job_id, name)):
+                    self._print(row)
 
     def _tell(self, job: Mapping[str, Any]) -> None:
         """Say once what no log tells: what asks for an answer, how far loops are, who waits."""
-        if self.step is not None:
-            return
-        for key, text in news_of(job):
-            if key not in self._told:
-                self._told.add(key)
-                say(text)
+        if self.step is None:
+            for key, text in news_of(job):
+                self._say_once(key, text)
 
-    def _print_new(self, job: Mapping[str, Any]) -> bool:
-        if self.step == SERVER_STEP:
-            return self._print_step(SERVER_STEP)
-        printed = False
-        for step in job["steps"]:
-            name, status = step["step_name"], StepStatus(step["status"])
-            if name in self._done or self.step not in (None, name):
-                continue
-            if status in (StepStatus.RUNNING, StepStatus.SUSPENDED) or status.is_terminal:
-                printed = self._print_step(name) or printed
-            if status.is_terminal:
-                self._done.add(name)
-        return printed
-
-    def _print_step(self, name: str) -> bool:
-        path = path_of("api", "jobs", self.job_id, "steps", name, "logs")
-        first = self._next.get(name, 0)
-        for line, number in new_lines(self.client, path, first):
-            emit(line if self.is_raw else prefixed(json.loads(line)), self.out)
-            self._next[name] = number
-        return self._next.get(name, 0) > first
+    def _say_once(self, key: str, text: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            say(text)
 
 
-def new_lines(client: Client, path: str, after: int) -> Iterator[tuple[str, int]]:
-    """Yield the JSON lines of a log behind the first `after`, each with how many there are then.
+def notice_of(event: Reconnected | FellBack) -> str:
+    """Return what is said of a connection that is not as it was."""
+    if isinstance(event, Reconnected):
+        return f"{event.reason}; reconnected"
+    return f"no live updates ({event.reason}): asking again and again instead"
 
-    The server gives a long log in parts; all of them are asked for.
-    """
-    while True:
-        text = client.get(path, {"after": after})["logs"]
-        lines = [line for line in text.split("\n") if line]
-        if not lines:
-            return
-        for number, line in enumerate(lines, after + 1):
-            yield line, number
-        after += len(lines)
+
+def raw(row: Mapping[str, str]) -> str:
+    """Return a line as the JSON that the server keeps of it."""
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+
+
+def rows_of(client: Client, job_id: str, step: str | None) -> Iterator[Mapping[str, str]]:
+    """Yield the lines of a job or of one of its steps that are there now."""
+    parts = ("api", "jobs", job_id) if step is None else ("api", "jobs", job_id, "steps", step)
+    with told_as_command_errors():
+        for text, _ in new_lines(live_client(client).rest, path_of(*parts, "logs"), 0):
+            yield json.loads(text)
+
+
+def failed_of(steps: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the steps that failed, without loops: their instances say more."""
+    return [
+        step["step_name"]
+        for step in steps
+        if step["status"] == StepStatus.FAILED and not step.get("loop")
+    ]
 
 
 def say_end(job: Mapping[str, Any]) -> None:

@@ -112,11 +112,13 @@ def plain(text: str) -> str:
 
 def prefixed(line: Mapping[str, str]) -> str:
     """Return a log line with its step in front, coloured by step on a terminal."""
-    name = f"{plain(line['step'])}:"
-    if is_coloured():
-        colour = _STEP_COLOURS[sum(line["step"].encode()) % len(_STEP_COLOURS)]
-        name = f"\x1b[{colour}m{name}\x1b[0m"
+    name = _in_its_colour(f"{plain(line['step'])}:", line["step"])
     return f"{name} {plain(line['line'])}"
+
+
+def heading(step: str, text: str) -> str:
+    """Return what parts lines of a step from those that follow, coloured as its lines are."""
+    return _in_its_colour(f"── {plain(step)}: {text} ──", step)
 
 
 def local_time(text: str | None) -> str:
@@ -144,6 +146,13 @@ def parse_json(text: str, what: str) -> object:
         return json.loads(text)
     except ValueError as error:
         raise CommandError(Exit.USAGE, f"{what} is no JSON: {error}") from None
+
+
+def _in_its_colour(text: str, step: str) -> str:
+    if not is_coloured():
+        return text
+    colour = _STEP_COLOURS[sum(step.encode()) % len(_STEP_COLOURS)]
+    return f"\x1b[{colour}m{text}\x1b[0m"
 
 
 def _cell(value: object) -> str:

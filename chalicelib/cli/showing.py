@@ -17,6 +17,7 @@ _TOLD_OF_INSTANCES = frozenset(
     {StepStatus.FAILED.value, StepStatus.RUNNING.value, StepStatus.SUSPENDED.value}
 )
 _MOST_INSTANCES = 20
+JOB_HEADINGS = ("JOB", "WORKSPACE", "TASK", "STATUS", "CREATED", "TOOK", "ABOUT")
 
 
 def show_job(job: Mapping[str, Any]) -> None:
@@ -54,19 +55,20 @@ def show_job(job: Mapping[str, Any]) -> None:
 
 def show_rows(jobs: Sequence[Mapping[str, Any]]) -> None:
     """Print jobs, a line each."""
-    rows = [
-        (
-            job["job_id"],
-            job["workspace"],
-            job["task_name"],
-            job["status"],
-            local_time(job["created_at"]),
-            duration(job["started_at"], job["completed_at"]) or None,
-            about_job(job),
-        )
-        for job in jobs
-    ]
-    _table(("JOB", "WORKSPACE", "TASK", "STATUS", "CREATED", "TOOK", "ABOUT"), rows)
+    _table(JOB_HEADINGS, [job_cells(job) for job in jobs])
+
+
+def job_cells(job: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """Return what a table shows of a job, under `JOB_HEADINGS`."""
+    return (
+        job["job_id"],
+        job["workspace"],
+        job["task_name"],
+        job["status"],
+        local_time(job["created_at"]),
+        duration(job["started_at"], job["completed_at"]) or None,
+        about_job(job),
+    )
 
 
 def about_job(job: Mapping[str, Any]) -> str | None:

@@ -34,6 +34,9 @@ Key = Annotated[
 Urgency = Annotated[
     Priority | None, typer.Option("--priority", help="Before or behind others that wait.")
 ]
+Poll = Annotated[
+    bool, typer.Option("--poll", help="Follow by asking again and again; no live connection.")
+]
 Output = Annotated[Form, typer.Option("--output", "-o", help="Form of the data.")]
 
 
@@ -45,6 +48,7 @@ def trigger(
     wait: Wait = False,
     follow: Follow = False,
     timeout: Timeout = None,
+    poll: Poll = False,
     key: Key = None,
     priority: Urgency = None,
     form: Output = Form.TABLE,
@@ -56,9 +60,11 @@ def trigger(
     With --wait or --follow the exit code tells how it ended: 0 completed, 1 failed, 5 cancelled.
     """
     check_waiting(timeout, wait=wait, follow=follow)
+    if poll and not follow:
+        raise CommandError(Exit.USAGE, "--poll says how to follow: it needs --follow")
     client = client_of(server, token)
     job_id = _execute(client, workspace, task, pairs or [], whole, key, priority)
-    attend(client, job_id, wait=wait, follow=follow, timeout=timeout, form=form)
+    attend(client, job_id, wait=wait, follow=follow, timeout=timeout, form=form, poll=poll)
 
 
 def check_waiting(timeout: float | None, *, wait: bool, follow: bool) -> None:
@@ -68,7 +74,14 @@ def check_waiting(timeout: float | None, *, wait: bool, follow: bool) -> None:
 
 
 def attend(
-    client: Client, job_id: str, *, wait: bool, follow: bool, timeout: float | None, form: Form
+    client: Client,
+    job_id: str,
+    *,
+    wait: bool,
+    follow: bool,
+    timeout: float | None,
+    form: Form,
+    poll: bool = False,
 ) -> None:
     """Tell of a job that was just made, and see it to its end if asked; then exit as it ended.
 
@@ -84,7 +97,7 @@ def attend(
         if form is Form.JSON:
             output.data({"job_id": job_id})
         return
-    job = _await(client, job_id, timeout, form if follow else None)
+    job = _await(client, job_id, timeout, form if follow else None, is_live=not poll)
     say_end(job)
     if form is Form.JSON:
         output.data(job)
@@ -119,11 +132,17 @@ def _execute(
     return str(answer["job_id"])
 
 
-def _await(client: Client, job_id: str, timeout_s: float | None, shown: Form | None) -> Any:  # noqa: ANN401 - JSON
+def _await(
+    client: Client, job_id: str, timeout_s: float | None, shown: Form | None, *, is_live: bool
+) -> Any:  # noqa: ANN401 - JSON
     from chalicelib.cli.follow import Follower  # noqa: PLC0415 - the same
 
     follower = Follower(
-        client, job_id, out=sys.stderr if shown is Form.JSON else None, is_silent=shown is None
+        client,
+        job_id,
+        out=sys.stderr if shown is Form.JSON else None,
+        is_silent=shown is None,
+        is_live=is_live,
     )
     try:
         return follower.to_end(timeout_s)
