@@ -7,16 +7,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import login
+from benchmarks import live, login
 from benchmarks.measure import Figures, Server, measure, plain_spawn_s
 from benchmarks.stack import running
 from benchmarks.workspace import CHAIN, FAN, write_workspace
 
 
 def main() -> None:
-    """Measure each control in turn and print a table; or, with `login`, only log-ins."""
+    """Measure each control in turn and print a table; or, with `login` or `live`, only those."""
     if sys.argv[1:2] == ["login"]:
         login.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["live"]:
+        live.main(sys.argv[2:])
         return
     flags = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     flags.add_argument("--control", choices=["direct", "http", "both"], default="both")
