@@ -90,7 +90,6 @@ def get_task(call: Call, ws: str, task: str) -> TaskDetail:
 def execute_task(call: Call, ws: str, task: str) -> Created:
     body = call.body(ExecuteBody)
     by_user = call.caller.kind is CallerKind.USER
-    queries_registry.workspace_of(call.engine, ws)
     call.require(ws, task)
     request = JobRequest(
         workspace=ws,
