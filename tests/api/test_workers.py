@@ -80,6 +80,7 @@ def test_a_heartbeat_answers_with_what_was_cancelled(world):
         "killed": [],
         "drain": False,
         "pools": ["script"],
+        "watched": [],
     }
     for job_id, cancelled in ((kept, False), (stopped, True)):
         asked = world.get(f"/worker/jobs/{job_id}/cancelled").json_body
