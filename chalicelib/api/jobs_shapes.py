@@ -31,12 +31,13 @@ class ExecuteBody(Body):
     """What a job is to run with.
 
     `source_job_id` names a job of the task that it runs again: values that are masked are that
-    one's. `priority` is the task's if not given.
+    one's. `priority` is the task's if not given. `watch`: whoever asks is about to watch it live.
     """
 
     input: dict[str, Any] = Field(default_factory=dict)
     source_job_id: str | None = None
     priority: Priority | None = None
+    watch: bool = False
 
 
 class Created(Shape):

@@ -97,6 +97,7 @@ def execute_task(call: Call, ws: str, task: str) -> Created:
         input=body.input,
         idempotency_key=idempotency_key(call),
         priority=body.priority,
+        watched=body.watch,
         source_type=SourceType.USER if by_user else SourceType.API,
         source_id=None if call.caller.kind is CallerKind.OPEN else by_of(call.caller),
     )

@@ -14,6 +14,8 @@ from chalicelib.cli.remote import DEFAULT_URL, Server, Token, Workspace, client_
 from chalicelib.domain.workflow import Priority
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chalicelib.cli.client import Client
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")]
@@ -63,7 +65,8 @@ def trigger(
     if poll and not follow:
         raise CommandError(Exit.USAGE, "--poll says how to follow: it needs --follow")
     client = client_of(server, token)
-    job_id = _execute(client, workspace, task, pairs or [], whole, key, priority)
+    told = {"priority": priority.value if priority else None, "watch": follow or None}
+    job_id = _execute(client, workspace, task, pairs or [], whole, key, told)
     attend(client, job_id, wait=wait, follow=follow, timeout=timeout, form=form, poll=poll)
 
 
@@ -111,8 +114,9 @@ def _execute(
     pairs: list[str],
     whole: str | None,
     key: str | None,
-    priority: Priority | None,
+    told: Mapping[str, object],
 ) -> str:
+    """Return the id of the new job; `told` are members of the request that may be None."""
     from chalicelib.cli.client import path_of  # noqa: PLC0415 - the same
     from chalicelib.cli.inputs import Field, read_input  # noqa: PLC0415 - the same
 
@@ -124,10 +128,8 @@ def _execute(
     }
     given = read_input(pairs, whole, known)
     headers = {"Idempotency-Key": key} if key else None
-    body: dict[str, object] = {"input": given}
-    if priority is not None:
-        # A server that does not know it need not see it.
-        body["priority"] = priority.value
+    # A server that does not know of it need not see it.
+    body = {"input": given} | {name: value for name, value in told.items() if value is not None}
     answer = client.post(f"{path}/execute", body, headers)
     return str(answer["job_id"])
 

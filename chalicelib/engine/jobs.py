@@ -31,7 +31,11 @@ from chalicelib.engine.payloads import encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """A wish to run a task. The same `idempotency_key` makes at most one job in a workspace."""
+    """A wish to run a task. The same `idempotency_key` makes at most one job in a workspace.
+
+    `watched`: who asks is about to watch it live, so its first step's worker is to know from the
+    start.
+    """
 
     workspace: str
     task: str
@@ -40,6 +44,7 @@ class JobRequest:
     source_id: str | None = None
     idempotency_key: str | None = None
     priority: Priority | None = None
+    watched: bool = False
 
 
 def create(engine: Engine, request: JobRequest) -> Job:
@@ -73,6 +78,7 @@ def create(engine: Engine, request: JobRequest) -> Job:
         request_hash=_request_hash(request),
         priority=request.priority,
         pins=bound.pins,
+        watched=request.watched,
     )
     return launch(engine, new)
 

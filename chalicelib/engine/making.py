@@ -17,6 +17,7 @@ from chalicelib.domain.hooks import HookEvent, hooks_of
 from chalicelib.domain.inputs import CheckedInput
 from chalicelib.domain.job import AfterAction, Job, Parent, Slot
 from chalicelib.domain.lifecycle import JobStatus, SourceType
+from chalicelib.domain.live import WATCHED_FOR
 from chalicelib.domain.notify import told_of
 from chalicelib.domain.values import BlobRef
 from chalicelib.domain.workflow import Definition, Priority, Task
@@ -37,6 +38,7 @@ class NewJob:
     """What a job is made of; see `Job` for the fields. `input` was checked.
 
     `slots` are places that it must have before those that its task and its workspace ask for.
+    `watched`: somebody is about to watch it live.
     """
 
     job_id: str
@@ -61,6 +63,7 @@ class NewJob:
     slots: tuple[Slot, ...] = ()
     pins: tuple[tuple[str, str], ...] = ()
     skip_limits: bool = field(default=False)
+    watched: bool = False
 
 
 def make(engine: Engine, new: NewJob) -> tuple[Job, bool]:
@@ -138,4 +141,5 @@ def _job(engine: Engine, new: NewJob) -> Job:
         restart_from=new.restart_from,
         seed=new.seed,
         pins=new.pins,
+        watched_until=now + WATCHED_FOR if new.watched else None,
     )

@@ -90,6 +90,7 @@ def _conditions(job: Job) -> dict[str, Any]:
         "reason": job.reason,
         "seed": job.seed,
         "is_seeded": job.is_seeded or None,
+        "watched_until": job.watched_until,
     }
 
 

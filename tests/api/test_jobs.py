@@ -254,3 +254,12 @@ def test_a_list_tells_how_often_a_task_is_tried_of_jobs_that_were_tried_again(wo
     rows = world.get("/api/jobs").json_body["items"]
     found = {row["job_id"]: (row["retry_of_job_id"], row["max_retries"]) for row in rows}
     assert found == {job_id: (None, None), again.job_id: (job_id, 2)}
+
+
+def test_who_starts_a_job_to_follow_it_has_it_watched_from_the_start(world):
+    def started(**body):
+        path = "/api/workspaces/shop/tasks/one/execute"
+        return world.engine.jobs.get(world.post(path, body).json_body["job_id"])
+
+    assert started(watch=True).is_watched(world.clock.now())
+    assert not started().is_watched(world.clock.now())

@@ -57,6 +57,7 @@ def a_full_job(**given):
         is_seeded=True,
         reruns=frozenset({"rerun-1", "rerun-2"}),
         pins=(("other", "a1"), ("shop", "b2")),
+        watched_until=NOON + MINUTE,
         **given,
     )
 

@@ -80,3 +80,10 @@ def test_a_longer_watch_is_not_shortened():
     watched(house, job_id)
 
     assert house.engine.jobs.get(job_id).watched_until == longer
+
+
+def test_the_first_worker_of_a_job_that_is_started_to_be_watched_knows_it():
+    house = House("a")
+    house.job(watched=True)
+
+    assert house.take().watched
