@@ -211,7 +211,7 @@ class Run:
         texts = [f"{mark}{first + i}" for i in range(count)]
         at = EPOCH + timedelta(seconds=world.scheduler.now)
         lines = [LogLine(at, "stdout", self.hold.ref.step, text) for text in texts]
-        place = (self.hold.ref.job_id, self.hold.ref.step, self.hold.attempt)
+        place = (self.hold.ref, self.hold.attempt)
         for _ in range(TRIES):
             try:
                 self.worker._call("append", world.use.append, *place, first, lines)
