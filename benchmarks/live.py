@@ -49,13 +49,14 @@ def main(arguments: list[str]) -> None:
     flags = argparse.ArgumentParser(prog="./dev bench live", description=__doc__)
     flags.add_argument("--viewers", type=int, nargs="*", default=[1, 20])
     flags.add_argument("--lines", type=int, default=200_000, help="lines of the long log")
+    flags.add_argument("--control", choices=["direct", "http"], default="direct")
     given = flags.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="stroem-bench-") as folder:
         top = Path(folder)
         (top / "workspace").mkdir()
         content = json.dumps({"actions": ACTIONS, "tasks": TASKS})
         (top / "workspace" / "bench.yaml").write_text(content)
-        options = ("--workspace", f"bench={top / 'workspace'}")
+        options = ("--workspace", f"bench={top / 'workspace'}", "--control", given.control)
         with running(top / "data", options) as stack:
             server = Server(stack.url)
             _watch_clock(stack.url, server, 1, 20)
