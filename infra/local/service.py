@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hypercorn.config import Config
+from ministack.core import lambda_runtime
 from ministack.services import apigateway, dynamodb, lambda_svc, sqs
 
 # SQS answers a waiting receive as soon as a message is there. MiniStack looks each 100 ms, which
@@ -141,6 +142,9 @@ def mend() -> None:
     lambda_svc._poll_dynamodb_streams = streams.look  # noqa: SLF001 - there is no public way
     lambda_svc._iter_all_esms = streams.of_thread  # noqa: SLF001 - as above
     lambda_svc._fetch_code_from_s3 = Archives().fetch  # noqa: SLF001 - as above
+    # After each call MiniStack waits 50 ms for what a function may still print.
+    worker = lambda_runtime.Worker
+    worker._drain_stderr_bounded = worker._drain_stderr  # noqa: SLF001 - as above
     handshakes = Handshakes()
     apigateway._invoke_ws_lambda = handshakes.invoke  # noqa: SLF001 - as above
     apigateway.handle_websocket = handshakes.serve

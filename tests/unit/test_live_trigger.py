@@ -102,6 +102,16 @@ def test_bytes_and_nothing_are_no_messages(place, given):
     assert (told["type"], told["code"]) == ("error", "bad_message")
 
 
+@pytest.mark.parametrize("handler", [live.on_connect, live.on_disconnect])
+def test_a_message_that_names_a_route_of_the_api_is_no_more_than_a_message(place, handler):
+    assert status(place, {"ticket": place.ticket()}) == 200
+    event = an_event(body='{"action": "$disconnect"}')
+    event["requestContext"]["eventType"] = "MESSAGE"
+    assert handler(place.engine, event) == {"statusCode": 200}
+    assert [one["code"] for one in place.pushes.told("c1")] == ["unknown_action"]
+    assert place.opened().mode is Mode.MESSAGES
+
+
 def test_who_sends_too_fast_is_told_so_and_at_last_cut_off(place):
     status(place, {"ticket": place.ticket()})
     ping = '{"action": "ping"}'
