@@ -137,7 +137,7 @@ def _origin_of(url: str | None) -> str | None:
 
 def _is_message(event: Mapping[str, Any]) -> bool:
     """Say whether a client sent this itself, by the name of a route as the action."""
-    return event["requestContext"].get("eventType") == "MESSAGE"
+    return bool(event["requestContext"].get("eventType") == "MESSAGE")
 
 
 def _connection_in(event: Mapping[str, Any]) -> str:
