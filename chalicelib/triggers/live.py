@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,6 +36,7 @@ _STATUSES: tuple[tuple[type[StroemError], int], ...] = (
     (InvalidError, 400),
 )
 _PORTS = {"http": 80, "https": 443}
+_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def on_connect(engine: Engine, event: Mapping[str, Any]) -> JsonObject:
@@ -123,16 +124,18 @@ def _header(event: Mapping[str, Any], name: str) -> str | None:
 
 def _origins() -> frozenset[str]:
     """Return the origins of the pages that may connect."""
-    own = _origin_of(access().base_url)
-    return frozenset(origin.lower() for origin in (*edge_settings().cors_origins, own) if origin)
+    own = _origins_of(access().base_url)
+    return frozenset(origin.lower() for origin in (*edge_settings().cors_origins, *own))
 
 
-def _origin_of(url: str | None) -> str | None:
+def _origins_of(url: str | None) -> Iterator[str]:
+    """Yield how browsers spell the place of an address; a local stack has two names."""
     parts = urlsplit(url or "")
     if not parts.hostname:
-        return None
+        return
     is_usual = parts.port in (None, _PORTS.get(parts.scheme))
-    return f"{parts.scheme}://{parts.hostname}{'' if is_usual else f':{parts.port}'}"
+    for name in _LOOPBACK if parts.hostname in _LOOPBACK else (parts.hostname,):
+        yield f"{parts.scheme}://{name}{'' if is_usual else f':{parts.port}'}"
 
 
 def _is_message(event: Mapping[str, Any]) -> bool:

@@ -63,6 +63,15 @@ def test_pages_of_ours_and_those_that_were_named_may_connect(place, origin):
     assert status(place, {"ticket": place.ticket()}, {"origin": origin}) == 200
 
 
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:8080", "http://localhost:8080"])
+def test_a_local_stack_has_two_names(place, monkeypatch, origin):
+    monkeypatch.setenv("STROEM_BASE_URL", "http://127.0.0.1:8080")
+    settings.access.cache_clear()
+    assert status(place, {"ticket": place.ticket()}, {"origin": origin}) == 200
+    other = {"origin": origin.replace("8080", "8081")}
+    assert status(place, {"ticket": place.ticket()}, other) == 403
+
+
 def test_of_two_origins_none_counts(place):
     both = {"Origin": ["https://stroem.example", "https://evil.example"]}
     headers = {"Origin": "https://stroem.example"}
