@@ -15,6 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chalicelib.client.merge import AttemptLog
+from tests.e2e.live_messages import hear, say
 from tests.e2e.running_stack import RunningStack, eventually
 from tests.e2e.workers import run_engine
 
@@ -120,18 +121,6 @@ def people(tmp_path_factory):
         yield People(stack)
     finally:
         stack.stop()
-
-
-def say(socket, **body):
-    socket.send(json.dumps(body))
-
-
-def hear(socket, *kinds, within_s=20.0):
-    """Return what comes, up to a message of one of these types."""
-    found, deadline = [], time.monotonic() + within_s
-    while not found or found[-1]["type"] not in kinds:
-        found.append(json.loads(socket.recv(timeout=max(0.01, deadline - time.monotonic()))))
-    return found
 
 
 def whole(socket, job_id, told):

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.e2e.live_messages import hear, say
 from tests.e2e.running_stack import RunningStack, eventually
 
 LINES = 24
@@ -103,17 +104,6 @@ def test_job_events_have_the_words_of_the_api_and_lines_come_beside_them(stack):
 
 def spanned(message):
     return range(message["first"], message["last"] + 1)
-
-
-def say(socket, **body):
-    socket.send(json.dumps(body))
-
-
-def hear(socket, *last):
-    found = []
-    while not found or found[-1]["type"] not in last:
-        found.append(json.loads(socket.recv(timeout=20)))
-    return found
 
 
 def until_ended(socket):

@@ -7,6 +7,7 @@ import zlib
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.e2e.live_messages import hear, say
 from tests.e2e.running_stack import RunningStack, eventually
 
 NO_JOB = "0192f0c1-2a3b-7c4d-8e5f-0a1b2c3d4e5f"
@@ -35,18 +36,6 @@ def job_id(stack):
     made = stack.post("/api/workspaces/loud/tasks/loud/execute", {"input": {}})["job_id"]
     eventually(lambda: '"completed"' in stack.get(f"/api/jobs/{made}")[1], 60)
     return made
-
-
-def say(socket, **body):
-    socket.send(json.dumps(body))
-
-
-def hear(socket, *last):
-    """Return what comes, up to a message of one of these types."""
-    found = []
-    while not found or found[-1]["type"] not in last:
-        found.append(json.loads(socket.recv(timeout=20)))
-    return found
 
 
 def lines_in(told):
