@@ -77,10 +77,15 @@ class OpenidProvider:
 
 def with_a_browser(start, login, *more):
     """Let somebody log in with Chromium; return what was seen: `browser.mjs` prints it."""
+    return in_a_browser("browser.mjs", start, login, *more)
+
+
+def in_a_browser(journey, *given):
+    """Run a journey with Chromium; return what it prints."""
     scratch = FOLDER / "node_modules" / ".browser"
     scratch.mkdir(exist_ok=True)
     done = subprocess.run(
-        [*node.node(), "browser.mjs", start, login, *more],
+        [*node.node(), journey, *given],
         cwd=FOLDER,
         env=os.environ | {"TMPDIR": str(scratch)},
         capture_output=True,

@@ -1,30 +1,10 @@
 // A person with a browser: `node browser.mjs START_URL LOGIN [ABORT]`; prints what was seen as one JSON object.
 // The page on which the journey ends is that of START_URL's own site, at /login/callback.
-import { existsSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { launched } from "./chromium.mjs";
 
 const [start, login, ending] = process.argv.slice(2);
 const site = new URL(start).origin;
-const INSTALLED = [
-  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-];
-
-async function program() {
-  if (process.platform === "linux" && process.arch === "x64") {
-    // It brings its libraries along where it believes to be in a Lambda; few machines have them.
-    process.env.AWS_EXECUTION_ENV = "AWS_Lambda_nodejs20.x";
-    const packed = (await import("@sparticuz/chromium")).default;
-    return { executablePath: await packed.executablePath(), args: packed.args };
-  }
-  const found = INSTALLED.find((path) => existsSync(path));
-  if (!found) throw new Error(`There is no browser here: install Chrome or Chromium as one of ${INSTALLED}`);
-  return { executablePath: found };
-}
-
-const browser = await chromium.launch({ headless: true, ...(await program()) });
+const browser = await launched();
 try {
   const context = await browser.newContext();
   const page = await context.newPage();
