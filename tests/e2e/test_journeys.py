@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
+import threading
 from contextlib import closing
 from http.client import HTTPConnection
+from pathlib import Path
 
 import boto3
 import pytest
@@ -15,11 +18,22 @@ from tests.e2e.running_stack import STROEM, RunningStack, eventually
 
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
 
-SLOW = """
+HELD = """
 tasks:
   counting:
+    input: { gate: { type: string, required: true } }
     flow:
-      count: { type: script, script: "for i in 1 2 3 4 5 6; do echo line $i; sleep 0.5; done" }
+      count:
+        action: count
+        input: { gate: "{{ input.gate }}" }
+actions:
+  count:
+    type: script
+    input: { gate: { type: string, required: true } }
+    script: |
+      for i in 1 2 3; do echo line $i; done
+      until [ -e {{ input.gate }} ]; do sleep 0.1; done
+      for i in 4 5 6; do echo line $i; done
 """
 BROKEN = "tasks: { counting: { flow: { count: { action: nowhere } } } }"
 
@@ -27,7 +41,7 @@ BROKEN = "tasks: { counting: { flow: { count: { action: nowhere } } } }"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("workspace")
-    (place / "tasks.yaml").write_text(SLOW)
+    (place / "tasks.yaml").write_text(HELD)
     return place
 
 
@@ -37,6 +51,15 @@ def pushed(stack, folder):
     done = stack.stroem("workspace", "push", str(folder), "--name", "journeys")
     assert done.returncode == 0, done.stderr
     return "journeys"
+
+
+@pytest.fixture
+def gate():
+    """A file that is not there yet: once it is, the step that waits for it goes on."""
+    with tempfile.TemporaryDirectory() as open_to_all:
+        # Steps may run as a user of their own.
+        Path(open_to_all).chmod(0o755)
+        yield Path(open_to_all) / "gate"
 
 
 def detail(stack, job_id):
@@ -59,20 +82,25 @@ def of_steps(text):
     return [line for line in text.splitlines() if json.loads(line)["step"] != "_server"]
 
 
-def test_following_a_job_prints_its_lines_while_it_runs_and_exits_as_it_ended(stack, pushed):
-    command = [str(STROEM), "trigger", "counting", "-w", pushed, "--follow", "--server", stack.url]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "count: line 1\n"
-    assert process.poll() is None
-    rest = process.communicate(timeout=30)[0]
-    assert process.returncode == 0
-    assert rest.splitlines() == [f"count: line {n}" for n in range(2, 7)]
+def test_following_a_job_prints_its_lines_while_it_runs_and_exits_as_it_ended(stack, pushed, gate):
+    task = ["counting", "-w", pushed, "-i", f"gate={gate}"]
+    command = [str(STROEM), "trigger", *task, "--follow", "--server", stack.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        hung = threading.Timer(60, process.kill)
+        hung.start()
+        for n in (1, 2, 3):
+            assert process.stdout.readline() == f"count: line {n}\n"
+        gate.touch()
+        assert process.stdout.read().splitlines() == [f"count: line {n}" for n in (4, 5, 6)]
+        assert process.wait(30) == 0
+        hung.cancel()
 
 
-def test_a_log_reads_the_same_while_it_runs_afterwards_and_without_its_chunks(stack, pushed):
-    job_id = started(stack, "counting", "-w", pushed)
+def test_a_log_reads_the_same_while_it_runs_afterwards_and_without_its_chunks(stack, pushed, gate):
+    job_id = started(stack, "counting", "-w", pushed, "-i", f"gate={gate}")
     early = eventually(lambda: of_steps(logs(stack, job_id)))
     assert detail(stack, job_id)["completed_at"] is None
+    gate.touch()
     eventually(lambda: detail(stack, job_id)["completed_at"])
     whole = logs(stack, job_id)
     assert len(of_steps(whole)) == 6
@@ -153,11 +181,11 @@ def test_an_unchanged_push_makes_no_new_revision(stack, pushed, folder):
 def test_a_refresh_reads_the_folder_again(own_stack, tmp_path):
     folder = tmp_path / "workspace"
     folder.mkdir()
-    (folder / "tasks.yaml").write_text(SLOW)
+    (folder / "tasks.yaml").write_text(HELD)
     own_stack.options = (*own_stack.options, "--workspace", f"default={folder}")
     own_stack.start()
     before = revision(own_stack, "default")
-    (folder / "tasks.yaml").write_text(SLOW.replace("counting", "renamed"))
+    (folder / "tasks.yaml").write_text(HELD.replace("counting", "renamed"))
     answer = eventually(lambda: refreshed(own_stack))
     assert answer["refreshed"]
     assert answer["revision"] == revision(own_stack, "default") != before
