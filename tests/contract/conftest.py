@@ -5,12 +5,15 @@ import os
 import pytest
 from moto import mock_aws
 
+from chalicelib.store import dynamo
 from chalicelib.store.connections_table import ConnectionsTable
 from chalicelib.store.jobs_table import JobsTable
 from chalicelib.store.memory_connections import MemoryConnections
 from chalicelib.store.memory_jobs import MemoryJobs
+from tests.contract.controls import an_engine, over_http, registered
 from tests.contract.places import REGION, Place
 from tests.fakes.clock import FakeClock
+from workers.control_direct import DirectControl
 
 EMULATOR = pytest.param("emulator", marks=pytest.mark.emulator)
 
@@ -24,6 +27,12 @@ def place(request, monkeypatch):
 def remote(request, monkeypatch):
     """The places that a request travels to, so that it can get lost on the way."""
     yield from _opened(request.param, monkeypatch)
+
+
+@pytest.fixture
+def dynamodb(remote):
+    """The client that the adapters use."""
+    return dynamo.connection(REGION, remote.host).client
 
 
 @pytest.fixture
@@ -60,6 +69,27 @@ def connections(place, clock):
 @pytest.fixture
 def connections_table(remote, clock):
     return ConnectionsTable(remote.table("ConnectionsTable"), REGION, clock, remote.host)
+
+
+@pytest.fixture
+def engine():
+    with an_engine() as engine:
+        yield engine
+
+
+@pytest.fixture(params=["direct", "http"])
+def connect(request, engine, monkeypatch):
+    """How a worker of a name gets to the engine: registered."""
+    if request.param == "direct":
+        yield lambda name="anna": registered(DirectControl(engine), name)
+        return
+    with over_http(monkeypatch) as connected:
+        yield connected
+
+
+@pytest.fixture
+def control(connect):
+    return connect()
 
 
 def _opened(kind, monkeypatch):

@@ -13,7 +13,6 @@ from chalicelib.domain.roles import Role
 from chalicelib.engine.access_kept import KEPT, KeptAccess
 from chalicelib.engine.audit_chain import Chain
 from chalicelib.engine.ports_access import StoredAcl
-from chalicelib.store import dynamo
 from chalicelib.store.access_table import AccessTable
 from chalicelib.store.audit_table import AuditTable
 from chalicelib.store.memory_access import MemoryAccess
@@ -51,11 +50,6 @@ def log(place):
 @pytest.fixture
 def remote_log(remote):
     return AuditTable(remote.table("RegistryTable"), REGION, remote.host)
-
-
-@pytest.fixture
-def dynamodb(remote):
-    return dynamo.connection(REGION, remote.host).client
 
 
 # the access list

@@ -13,7 +13,6 @@ from chalicelib.domain.callers import Permission
 from chalicelib.domain.credentials import ApiKey, DeviceGrant, GrantState, Session
 from chalicelib.domain.errors import ConflictError, NotFoundError, UnavailableError
 from chalicelib.engine.ports_accounts import Pace
-from chalicelib.store import dynamo
 from chalicelib.store.accounts_table import AccountsTable
 from chalicelib.store.memory_accounts import MemoryAccounts
 from tests.contract.faults import meanwhile, no_reply, reply_lost_once
@@ -33,11 +32,6 @@ def accounts(place):
 @pytest.fixture
 def remote_accounts(remote):
     return AccountsTable(remote.table("RegistryTable"), REGION, remote.host)
-
-
-@pytest.fixture
-def dynamodb(remote):
-    return dynamo.connection(REGION, remote.host).client
 
 
 def a_user(number=1, **given):

@@ -53,12 +53,6 @@ def logs(remote):
     return LogsTable(remote.table("LogsTable"), REGION, remote.host)
 
 
-@pytest.fixture
-def dynamodb(remote):
-    """The client that the adapters use."""
-    return dynamo.connection(REGION, remote.host).client
-
-
 # the reply is lost, and the request is sent again
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from chalicelib.domain.errors import ConflictError, NotFoundError, UnavailableError
 from chalicelib.domain.oidc import Identity
-from chalicelib.store import dynamo
 from chalicelib.store.identities_table import IdentitiesTable
 from chalicelib.store.memory_identities import MemoryIdentities
 from tests.contract.faults import no_reply, reply_lost_once
@@ -24,11 +23,6 @@ def identities(place):
 @pytest.fixture
 def remote_identities(remote):
     return table(remote)
-
-
-@pytest.fixture
-def dynamodb(remote):
-    return dynamo.connection(REGION, remote.host).client
 
 
 def table(place):

@@ -29,12 +29,6 @@ def jobs(remote):
 
 
 @pytest.fixture
-def dynamodb(remote):
-    """The client that the adapters use."""
-    return dynamo.connection(REGION, remote.host).client
-
-
-@pytest.fixture
 def job(jobs):
     return jobs.create(a_job())
 

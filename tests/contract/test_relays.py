@@ -7,9 +7,7 @@ import pytest
 
 from chalicelib.domain.errors import ConflictError, NotFoundError
 from chalicelib.domain.live import Mode, Relay
-from chalicelib.store import dynamo
 from tests.contract.faults import meanwhile, reply_lost_once
-from tests.contract.places import REGION
 from tests.fakes.clock import NOON
 from tests.fakes.live import a_connection
 
@@ -17,11 +15,6 @@ from tests.fakes.live import a_connection
 @pytest.fixture
 def table(connections_table):
     return connections_table
-
-
-@pytest.fixture
-def dynamodb(remote):
-    return dynamo.connection(REGION, remote.host).client
 
 
 def a_relay(version=0, **known):

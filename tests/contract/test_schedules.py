@@ -11,7 +11,6 @@ import pytest
 from chalicelib.domain.errors import ConflictError, NotFoundError
 from chalicelib.domain.schedule.records import Backfill, BackfillStatus, Mark, TriggerRecord
 from chalicelib.domain.schedule.timing import Timing
-from chalicelib.store import dynamo
 from chalicelib.store.memory_schedules import MemoryBackfills, MemorySchedules
 from chalicelib.store.schedules_table import BackfillsTable, SchedulesTable
 from tests.contract.faults import meanwhile, no_reply, reply_lost_once
@@ -57,11 +56,6 @@ def stores(place):
 @pytest.fixture
 def remote_stores(remote):
     return tables(remote)
-
-
-@pytest.fixture
-def dynamodb(remote):
-    return dynamo.connection(REGION, remote.host).client
 
 
 def tables(place):

@@ -9,7 +9,6 @@ import pytest
 from chalicelib.domain.job import Slot
 from chalicelib.domain.workflow import Priority
 from chalicelib.engine.ports import Line, Waiter
-from chalicelib.store import dynamo
 from chalicelib.store.memory_slots import MemorySlots
 from chalicelib.store.slots_table import SlotsTable
 from tests.contract.faults import meanwhile, no_reply, reply_lost_once
@@ -29,11 +28,6 @@ def slots(place):
 @pytest.fixture
 def remote_slots(remote):
     return SlotsTable(remote.table("JobsTable"), REGION, remote.host)
-
-
-@pytest.fixture
-def dynamodb(remote):
-    return dynamo.connection(REGION, remote.host).client
 
 
 def a_waiter(job_id, priority=Priority.NORMAL, after_s=0):

@@ -8,7 +8,6 @@ import pytest
 from chalicelib.domain.errors import ConflictError, NotFoundError
 from chalicelib.domain.notify import Delivery, DeliveryState, Try
 from chalicelib.engine.ports_webhooks import HookEntry
-from chalicelib.store import dynamo
 from chalicelib.store.deliveries_table import DeliveriesTable
 from chalicelib.store.memory_deliveries import MemoryDeliveries
 from chalicelib.store.memory_webhooks import MemoryWebhooks
@@ -56,11 +55,6 @@ def remote_hooks(remote):
 @pytest.fixture
 def remote_deliveries(remote):
     return DeliveriesTable(remote.table("RegistryTable"), REGION, remote.host)
-
-
-@pytest.fixture
-def dynamodb(remote):
-    return dynamo.connection(REGION, remote.host).client
 
 
 def test_a_name_has_its_workspaces_in_order(hooks):

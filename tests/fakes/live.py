@@ -46,3 +46,17 @@ def a_watcher(topic, connection_id="c1=", identity=ANN, mode=Mode.MESSAGES, is_b
         mode=mode,
         is_behind=is_behind,
     )
+
+
+def seen(connections, channel):
+    """Return who watches, in an order of ours: stores have none."""
+    return sorted(
+        connections.watchers(channel), key=lambda one: (one.connection_id, one.topic.key)
+    )
+
+
+def numbered(count, first=1):
+    """Return that many topics of one job, an attempt each."""
+    return [
+        Topic(job_id="j1", step="build", attempt=number) for number in range(first, first + count)
+    ]
