@@ -13,6 +13,7 @@ from chalicelib.store.memory_accounts import MemoryAccounts
 KEY = "k" * 40
 CHEAP = Cost(memory_kib=64)
 PASSWORD = "an-apple-a-day-4"
+NEW = "another-apple-5"
 ROOT = "root@example.com"
 MAKER = "maker@example.com"
 
@@ -41,3 +42,10 @@ def as_user(world, email=ROOT):
 
 def refresh_token(answer):
     return answer.headers["Set-Cookie"].split(";")[0].partition("=")[2]
+
+
+def refresh(world, token=None, **headers):
+    if token is not None:
+        headers["Cookie"] = f"stroem_refresh={token}"
+    world.token = None
+    return world.post("/api/auth/refresh", **headers)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from chalice.test import Client
 
 import app as application
 from chalicelib import settings, wiring
 from tests.api.accounts import KEY, MAKER, ROOT, add, with_accounts
+from tests.api.sources import TOKEN, Vault
 from tests.api.world import LIVE, World, an_engine
 from tests.fakes.clock import FakeClock
+from tests.fakes.git_server import Repository, serving
 
 
 @pytest.fixture
@@ -55,3 +59,20 @@ def guarded(world, monkeypatch):
     monkeypatch.setenv("STROEM_WORKER_TOKEN", "w" * 40)
     settings.access.cache_clear()
     return world
+
+
+@pytest.fixture
+def git(world):
+    """The world with a vault, and a repository behind a token."""
+    world.engine = replace(world.engine, secrets=Vault())
+    wiring.use(world.engine)
+    world.repository = Repository()
+    with serving(world.repository, TOKEN) as server:
+        world.server = server
+        world.source = {
+            "kind": "git",
+            "url": server.url,
+            "token": "ref+awsssm:///git/token",
+            "hook_secret": "ref+awsssm:///git/hook",
+        }
+        yield world

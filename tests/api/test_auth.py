@@ -1,24 +1,19 @@
-"""Log-in over HTTP: in, on, out, and who may not."""
-
-import json
-from dataclasses import replace
+"""Log-in over HTTP: in, on and out, and what ends it."""
 
 import pytest
 
-from chalicelib import settings, wiring
-from chalicelib.auth.passwords import Argon2Passwords, Cost
-from chalicelib.domain.errors import UnavailableError
-from tests.api.accounts import KEY, MAKER, PASSWORD, ROOT, as_user, log_in, refresh_token
-from tests.api.world import Down, problem_in
-
-NEW = "another-apple-5"
-
-
-def refresh(people, token=None, **headers):
-    if token is not None:
-        headers["Cookie"] = f"stroem_refresh={token}"
-    people.token = None
-    return people.post("/api/auth/refresh", **headers)
+from tests.api.accounts import (
+    KEY,
+    MAKER,
+    NEW,
+    PASSWORD,
+    ROOT,
+    as_user,
+    log_in,
+    refresh,
+    refresh_token,
+)
+from tests.api.world import problem_in
 
 
 def test_a_client_that_knows_nothing_of_us_logs_in_works_and_follows_the_cookie(people):
@@ -108,9 +103,6 @@ def test_without_keys_nobody_has_to_log_in_and_nobody_can(world):
     problem_in(world.get("/api/auth/api-keys"), 400, "invalid")
 
 
-# refresh
-
-
 def test_a_lost_answer_is_given_again_to_the_same_device_for_ten_seconds(people):
     token = refresh_token(log_in(people))
     first = refresh(people, token)
@@ -171,9 +163,6 @@ def test_a_cookie_that_is_none_is_no_cookie(people):
     assert refresh(people, Cookie="stroem_refresh; =; \x00").status_code == 401
 
 
-# what ends tokens
-
-
 def kill(people, how):
     if how == "disabled":
         as_user(people, ROOT)
@@ -215,178 +204,6 @@ def test_what_somebody_may_do_is_read_anew_within_ten_seconds(people):
     people.clock.tick(10)
     people.token = maker
     assert people.put(path, {"is_admin": True}).status_code == 200
-
-
-# passwords
-
-
-def test_who_changes_the_password_goes_on_with_a_new_session(people):
-    as_user(people, MAKER)
-    body = {"old_password": PASSWORD, "new_password": NEW}
-    answer = people.post("/api/auth/password", body)
-    people.token = answer.json_body["access_token"]
-    assert people.get("/api/auth/me").status_code == 200
-    assert refresh(people, refresh_token(answer)).status_code == 200
-    assert log_in(people, MAKER).status_code == 401
-    assert log_in(people, MAKER, NEW).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "status"),
-    [
-        ("wrong-password", NEW, 401),
-        (PASSWORD, "short", 400),
-        (PASSWORD, "x" * 129, 400),
-        (PASSWORD, "Password1234", 400),
-        (PASSWORD, "aaaaaaaaaaaaaaab", 400),
-        (PASSWORD, MAKER, 400),
-    ],
-)
-def test_a_bad_password_is_refused_and_changes_nothing(people, old, new, status):
-    as_user(people, MAKER)
-    answer = people.post("/api/auth/password", {"old_password": old, "new_password": new})
-    assert answer.status_code == status
-    assert new not in answer.body.decode()
-    assert log_in(people, MAKER).status_code == 200
-
-
-def test_a_reset_token_works_once_and_within_a_day(people):
-    as_user(people, ROOT)
-    path = f"/api/users/{people.maker.user_id}/reset"
-    late = people.post(path).json_body["token"]
-    token = people.post(path).json_body["token"]
-    people.token = None
-    assert people.post("/api/auth/reset", {"token": late, "new_password": NEW}).status_code == 401
-    assert people.post("/api/auth/reset", {"token": token, "new_password": NEW}).status_code == 200
-    assert people.post("/api/auth/reset", {"token": token, "new_password": NEW}).status_code == 401
-    assert log_in(people, MAKER, NEW).status_code == 200
-    as_user(people, ROOT)
-    token = people.post(path).json_body["token"]
-    people.clock.tick(hours=24)
-    assert people.post("/api/auth/reset", {"token": token, "new_password": NEW}).status_code == 401
-
-
-def test_a_hash_of_an_older_cost_is_made_anew_at_the_log_in(people):
-    before = people.engine.accounts.user(people.maker.user_id).password_hash
-    dearer = replace(people.engine, passwords=Argon2Passwords(Cost(memory_kib=128)))
-    wiring.use(dearer)
-    assert log_in(people, MAKER).status_code == 200
-    after = people.engine.accounts.user(people.maker.user_id).password_hash
-    assert "m=64," in before
-    assert "m=128," in after
-    assert log_in(people, MAKER).status_code == 200
-
-
-# throttles
-
-
-def test_too_many_log_ins_from_one_place_must_wait(people):
-    statuses = [log_in(people, f"u{number}@x.y", "wrong").status_code for number in range(11)]
-    assert statuses == [401] * 10 + [429]
-    answer = log_in(people)
-    assert answer.status_code == 429
-    assert answer.headers["Retry-After"] == "3"
-    people.clock.tick(3)
-    assert log_in(people).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("path", "burst"), [("refresh", 15), ("logout", 20), ("device", 20), ("reset", 10)]
-)
-def test_whoever_asks_at_the_door_too_often_must_wait(people, path, burst):
-    body = {"token": "x", "new_password": NEW}
-    statuses = [people.post(f"/api/auth/{path}", body).status_code for _ in range(burst + 1)]
-    assert 429 not in statuses[:-1]
-    assert statuses[-1] == 429
-
-
-def test_when_turns_cannot_be_counted_nobody_gets_in(people):
-    def down(*_):
-        raise UnavailableError("the table did not answer")
-
-    people.engine.accounts.take_turn = down
-    assert log_in(people).status_code == 503
-
-
-REFRESH = f"strr_{'0' * 56}_{'0' * 64}"
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("POST", "/api/auth/login", {"email": ROOT, "password": PASSWORD}),
-        ("POST", "/api/auth/refresh", {"refresh_token": REFRESH}),
-        ("POST", "/api/auth/logout", {"refresh_token": REFRESH}),
-        ("POST", "/api/auth/reset", {"token": "x", "new_password": NEW}),
-        ("POST", "/api/auth/device", {}),
-        ("POST", "/device", None),
-        ("GET", "/api/auth/me", None),
-        ("GET", "/api/auth/api-keys", None),
-        ("POST", "/api/auth/api-keys", {"name": "ci"}),
-        ("DELETE", "/api/auth/api-keys/strm_0000000", None),
-        ("POST", "/api/auth/logout-everywhere", None),
-        ("POST", "/api/auth/password", {"old_password": PASSWORD, "new_password": NEW}),
-        ("GET", "/api/users", None),
-        ("POST", "/api/users", {"email": "a@b"}),
-        ("GET", "/api/groups", None),
-        ("GET", "/api/tasks", None),
-    ],
-)
-def test_where_accounts_do_not_answer_nobody_gets_in_and_is_told_so(people, method, path, body):
-    as_user(people, ROOT)
-    wiring.use(wiring.guarded(replace(people.engine, accounts=Down()), (KEY,)))
-    kind = "application/x-www-form-urlencoded" if path == "/device" else "application/json"
-    content = b"" if body is None else json.dumps(body).encode()
-    answer = people._ask(method, path, content, {"Content-Type": kind})
-    assert answer.status_code == 503
-
-
-def test_an_installation_on_the_internet_is_closed_until_somebody_can_log_in(world, monkeypatch):
-    monkeypatch.setenv("STROEM_ENV", "aws")
-    settings.access.cache_clear()
-    assert settings.access().is_closed
-    wiring.use(wiring.guarded(world.engine, (), is_closed=True))
-    answer = world.get("/api/tasks")
-    assert answer.status_code == 503
-    assert "STROEM_TOKEN_KEYS" in answer.json_body["error"]
-    assert world.get("/api/config").status_code == 200
-    hello = {"name": "w", "capabilities": ["script"], "tags": [], "exclusive": False}
-    assert world.post("/worker/register", hello).status_code == 401
-
-
-def test_an_installation_on_the_internet_is_open_on_the_operators_word_only():
-    assert not settings.access_from({"STROEM_ENV": "aws", "STROEM_OPEN": "yes"}).is_closed
-    assert settings.access_from({"STROEM_ENV": "aws", "STROEM_OPEN": "maybe"}).is_closed
-    assert not settings.access_from({"STROEM_ENV": "local"}).is_closed
-
-
-# the first administrator
-
-
-@pytest.fixture
-def empty(people):
-    for user in people.engine.accounts.users():
-        people.engine.accounts.drop_user(user)
-    return people
-
-
-def configured(monkeypatch, text):
-    monkeypatch.setenv("STROEM_ADMIN", text)
-    settings.access.cache_clear()
-
-
-def test_the_first_administrator_is_the_one_of_the_settings(empty, monkeypatch):
-    configured(monkeypatch, "First@Example.com:short:er")
-    assert log_in(empty, "first@example.com", "wrong").status_code == 401
-    assert log_in(empty, "first@example.com", "short:er").status_code == 200
-    [user] = empty.engine.accounts.users()
-    assert (user.email, user.is_admin) == ("first@example.com", True)
-
-
-def test_once_there_is_a_user_the_settings_make_no_other(people, monkeypatch):
-    configured(monkeypatch, "first@example.com:short")
-    assert log_in(people, "first@example.com", "short").status_code == 401
-    assert len(people.engine.accounts.users()) == 2
 
 
 def test_no_answer_or_record_holds_a_secret(people):

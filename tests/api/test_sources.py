@@ -1,84 +1,22 @@
-"""Where workspaces come from, over the API: git on loopback, folders, pushes, and the way back."""
+"""Where workspaces come from, over the API: git on loopback, folders, and the tick."""
 
 from __future__ import annotations
 
-import hmac
 import json
-from dataclasses import replace
 from datetime import timedelta
-from hashlib import sha256
 
 import pytest
 
-from chalicelib import settings, wiring
-from chalicelib.domain.errors import NotFoundError
+from chalicelib import settings
 from chalicelib.domain.origins import Holder
-from chalicelib.domain.sources import SourceFile, WorkspaceTree
 from chalicelib.engine.ports_schedules import Refresher
 from chalicelib.triggers.ticks import on_tick
 from chalicelib.workspaces.sources import SourceRefresher, poll
-from chalicelib.workspaces.tarball import pack, unpack
+from chalicelib.workspaces.tarball import unpack
+from tests.api.sources import ONE, TOKEN, TWO, later, put, row, tasks
 from tests.api.world import problem_in
-from tests.fakes.git_server import Repository, serving
 
-TOKEN = "ghp_a-token-that-nobody-sees"
-HOOK = "what-github-signs-with"
-ONE = {"shop.yaml": "tasks: {one: {flow: {s: {type: script, script: echo 1}}}}", "run.sh": "1"}
-TWO = {
-    "shop.yaml": "tasks: {two: {flow: {s: {type: script, script: echo 2}}}}",
-    "other.txt": "2",
-}
 BROKEN = {"shop.yaml": "tasks:\n  one: {flow: {s: {action: nothing}}}\n"}
-
-
-class Vault:
-    """The secrets of the account."""
-
-    def __init__(self):
-        self.kept = {"/git/token": TOKEN, "/git/hook": HOOK, "/git/wrong": "wrong-token"}
-
-    def fetch(self, reference, workspace):
-        assert workspace == "_git", "a workspace of this name could read the secret, too"
-        name = "/" + reference.where.strip("/")
-        if name not in self.kept:
-            raise NotFoundError(f"there is no parameter {name}")
-        return self.kept[name]
-
-
-@pytest.fixture
-def git(world):
-    """The world with a vault, and a repository behind a token."""
-    world.engine = replace(world.engine, secrets=Vault())
-    wiring.use(world.engine)
-    world.repository = Repository()
-    with serving(world.repository, TOKEN) as server:
-        world.server = server
-        world.source = {
-            "kind": "git",
-            "url": server.url,
-            "token": "ref+awsssm:///git/token",
-            "hook_secret": "ref+awsssm:///git/hook",
-        }
-        yield world
-
-
-def put(world, ws="repo", **given):
-    return world.put(f"/api/workspaces/{ws}/source", {**world.source, **given})
-
-
-def row(world, ws="repo"):
-    return next(one for one in world.get("/api/workspaces").json_body if one["name"] == ws)
-
-
-def tasks(world, ws="repo"):
-    return [task["id"] for task in world.get(f"/api/workspaces/{ws}/tasks").json_body]
-
-
-def later(world, seconds=60):
-    world.clock.tick(seconds)
-
-
-# git
 
 
 def test_a_workspace_from_git_is_read_when_it_is_added(git):
@@ -239,68 +177,6 @@ def test_the_refresher_of_triggers_reads_the_source(git):
     assert tasks(git) == ["two"]
 
 
-# hooks of git's hosts
-
-
-def signed(body, secret=HOOK):
-    return "sha256=" + hmac.new(secret.encode(), body, sha256).hexdigest()
-
-
-def test_a_push_that_github_signed_or_gitlab_sent_is_read_at_once(git):
-    git.repository.commit(ONE)
-    put(git)
-    body = b'{"ref": "refs/heads/main"}'
-    for files, expected, headers in (
-        (TWO, "two", {"X_Hub_Signature_256": signed(body)}),
-        (ONE, "one", {"X_Gitlab_Token": HOOK}),
-    ):
-        git.repository.commit(files)
-        later(git, 6)
-        answer = git.post("/hooks/_workspace/repo", body, **headers)
-        assert answer.status_code == 202, answer.body
-        assert answer.json_body == {"workspace": "repo", "refreshed": True}
-        assert tasks(git) == [expected]
-
-
-def test_a_second_push_within_five_seconds_is_left_to_the_next_tick(git):
-    git.repository.commit(ONE)
-    put(git)
-    git.repository.commit(TWO)
-    answer = git.post("/hooks/_workspace/repo", b"{}", X_Gitlab_Token=HOOK)
-    assert (answer.status_code, answer.json_body["refreshed"]) == (202, False)
-    assert poll(git.engine, git.clock.now()).changed == 1
-    assert tasks(git) == ["two"]
-
-
-def test_a_push_that_is_not_signed_is_answered_as_if_there_were_no_such_hook(git):
-    git.repository.commit(ONE)
-    put(git)
-    body = b"{}"
-    wrong = [
-        ("/hooks/_workspace/repo", {}),
-        ("/hooks/_workspace/repo", {"X_Hub_Signature_256": signed(body, "other")}),
-        ("/hooks/_workspace/repo", {"X_Hub_Signature_256": signed(b"other")}),
-        ("/hooks/_workspace/repo", {"X_Gitlab_Token": "other"}),
-        ("/hooks/_workspace/repo", {"X_Gitlab_Token": ""}),
-        ("/hooks/_workspace/none", {"X_Gitlab_Token": HOOK}),
-        ("/hooks/_workspace/shop", {"X_Gitlab_Token": ""}),
-    ]
-    answers = [
-        problem_in(git.post(path, body, **headers), 404, "not-found") for path, headers in wrong
-    ]
-    assert all(answer == answers[0] for answer in answers)
-
-
-def test_a_source_without_a_hook_secret_hears_nobody(git):
-    git.repository.commit(ONE)
-    put(git, hook_secret=None)
-    answer = git.post("/hooks/_workspace/repo", b"{}", X_Gitlab_Token="")
-    assert answer.status_code == 404
-
-
-# folders
-
-
 def test_a_folder_is_a_source_only_where_the_installation_opens_it(world, tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "shop.yaml").write_text(ONE["shop.yaml"])
@@ -318,99 +194,6 @@ def test_a_folder_is_a_source_only_where_the_installation_opens_it(world, tmp_pa
     assert world.put("/api/workspaces/repo/source", body).status_code == 200
     assert tasks(world) == ["one"]
     settings.folder_roots.cache_clear()
-
-
-# revisions
-
-
-def push(world, files, ws="pushed", **given):
-    upload = world.post(f"/api/workspaces/{ws}/uploads").json_body
-    tree = WorkspaceTree({path: SourceFile(text.encode()) for path, text in files.items()})
-    world.engine.blobs.put(f"uploads/{upload['upload_id']}.tar.gz", pack(tree))
-    body = {"upload_id": upload["upload_id"], **given}
-    answer = world.post(f"/api/workspaces/{ws}/revisions", body)
-    assert answer.status_code == 200, answer.body
-    later(world, 1)
-    return answer.json_body["revision"]
-
-
-def history(world, ws="pushed"):
-    items = world.get(f"/api/workspaces/{ws}/revisions").json_body["items"]
-    return [(one["revision"], one["kind"], one["in_force"]) for one in items]
-
-
-def test_an_earlier_revision_is_put_in_force_again_and_that_is_recorded(world):
-    one, two = push(world, ONE), push(world, TWO, message="to two")
-    assert history(world) == [(two, "push", True), (one, "push", False)]
-    back = world.post("/api/workspaces/pushed/rollback").json_body
-    assert back == {"workspace": "pushed", "revision": one, "changed": True}
-    assert tasks(world, "pushed") == ["one"]
-    assert history(world) == [
-        (one, "rollback", True),
-        (two, "push", False),
-        (one, "push", True),
-    ]
-    again = world.post("/api/workspaces/pushed/rollback", {"revision": two}).json_body
-    assert (again["changed"], tasks(world, "pushed")) == (True, ["two"])
-    items = world.get("/api/workspaces/pushed/revisions").json_body["items"]
-    assert items[0]["message"] == f"instead of {one}"
-    assert items[0]["by"]
-
-
-def test_a_rollback_to_what_is_not_there_changes_nothing(world):
-    push(world, ONE)
-    for body in ({}, {"revision": "ab" * 20}):
-        assert world.post("/api/workspaces/pushed/rollback", body).status_code == 404
-    assert tasks(world, "pushed") == ["one"]
-
-
-def test_a_poll_does_not_undo_a_rollback_but_the_next_commit_does(git):
-    git.repository.commit(ONE)
-    put(git)
-    git.repository.commit(TWO)
-    later(git)
-    poll(git.engine, git.clock.now())
-    git.post("/api/workspaces/repo/rollback")
-    later(git)
-    poll(git.engine, git.clock.now())
-    assert tasks(git) == ["one"]
-    git.repository.commit({**TWO, "more.txt": "x"})
-    later(git)
-    poll(git.engine, git.clock.now())
-    assert tasks(git) == ["two"]
-
-
-def test_two_revisions_are_told_apart_by_tasks_and_files(world):
-    one, two = push(world, ONE), push(world, TWO)
-    found = world.get("/api/workspaces/pushed/diff").json_body
-    assert (found["before"], found["after"]) == (one, two)
-    assert found["sections"]["tasks"] == {"added": ["two"], "changed": [], "removed": ["one"]}
-    assert found["sections"]["files"] == {
-        "added": ["other.txt"],
-        "changed": ["shop.yaml"],
-        "removed": ["run.sh"],
-    }
-    assert found["sections"]["actions"] == {"added": [], "changed": [], "removed": []}
-    same = world.get(f"/api/workspaces/pushed/diff?from={two}&to={two}").json_body
-    assert not any(any(section.values()) for section in same["sections"].values())
-
-
-def test_a_change_inside_an_inline_step_is_a_change_of_its_task(world):
-    push(world, ONE)
-    push(world, {**ONE, "shop.yaml": ONE["shop.yaml"].replace("echo 1", "echo 9")})
-    sections = world.get("/api/workspaces/pushed/diff").json_body["sections"]
-    assert sections["tasks"]["changed"] == ["one"]
-
-
-def test_a_manifest_shows_digests_and_no_content(world):
-    shop = {"shop.yaml": "secrets: {API: hunter2-of-the-shop}\n" + ONE["shop.yaml"]}
-    push(world, shop)
-    found = world.get("/api/workspaces/pushed/manifest").json_body
-    assert list(found["sections"]["tasks"]) == ["one"]
-    assert "hunter2" not in json.dumps(found)
-
-
-# the tick
 
 
 def test_the_tick_reads_what_is_due_before_the_next_one(git):

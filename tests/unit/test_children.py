@@ -6,39 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.domain.errors import UnavailableError
-from chalicelib.domain.job import MAX_DEPTH, SECRET_MASK
+from chalicelib.domain.job import MAX_DEPTH
 from chalicelib.domain.workflow import Priority
 from chalicelib.engine import advance, recovery
 from chalicelib.engine.engine import Limits
-from chalicelib.engine.payloads import load_blob, load_object
-from tests.fakes.flows import FailingJobs, a_house, jobs_of, server_lines, work
+from tests.fakes.children import CLEAN, DEEP, LOOP, begun, child_of, clean, given_to
+from tests.fakes.flows import a_house, jobs_of, server_lines, work
 
-CLEAN = """
-actions:
-  clean: { type: task, task: cleanup }
-  tidy: { type: script, script: "true" }
-tasks:
-  ship:
-    flow:
-      test: { action: tidy }
-      call: { action: clean, depends_on: [test], KEYS input: { INPUT } }
-      last: { action: tidy, depends_on: [call], input: { was: "{{ call.output.sweep.rooms }}" } }
-  cleanup:
-    input: { FIELDS }
-    flow:
-      sweep: { action: tidy }
-"""
-DEEP = """
-actions:
-  tidy: { type: script, script: "true" }
-  to_two: { type: task, task: two }
-  to_three: { type: task, task: three }
-tasks:
-  one: { flow: { a: { action: to_two } } }
-  two: { flow: { b: { action: to_three } } }
-  three: { flow: { c: { action: tidy }, d: { action: tidy, depends_on: [c] } } }
-"""
 ENDLESS = """
 actions:
   other: { type: task, task: other }
@@ -47,45 +21,6 @@ tasks:
   again: { flow: { a: { action: other } } }
   other: { flow: { a: { action: again } } }
 """
-LOOP = """
-actions:
-  clean: { type: task, task: cleanup }
-  tidy: { type: script, script: "true" }
-tasks:
-  ship:
-    flow:
-      each:
-        action: clean
-        for_each: [red, blue, green]
-        KEYS
-        input: { room: "{{ each.item }}" }
-  cleanup:
-    input: { room: { type: string } }
-    flow: { sweep: { action: tidy, input: { room: "{{ input.room }}" } } }
-"""
-
-
-def clean(keys="", given="", fields="", **ports):
-    text = CLEAN.replace("KEYS", keys).replace("INPUT", given).replace("FIELDS", fields)
-    return a_house(text, **ports)
-
-
-def begun(house, **given):
-    """Create a job and end its first step, so that its sub-job begins; return its id."""
-    job_id = house.job(**given)
-    house.end(house.take())
-    return job_id
-
-
-def child_of(house, job_id, step="call"):
-    return house.engine.jobs.get(house.record(job_id, step).child)
-
-
-def given_to(house, job):
-    """Return what is kept of the job's input: in its item, and apart from it."""
-    shown = load_object(house.engine.blobs, job.input)
-    apart = load_blob(house.engine.blobs, job.secret_input).decode() if job.secret_input else ""
-    return shown, apart
 
 
 def test_a_task_step_runs_as_a_job_of_its_own_and_hands_its_output_back():
@@ -178,88 +113,6 @@ def test_the_actions_own_defaults_come_before_the_tasks():
     assert given_to(house, child_of(house, begun(house)))[0] == {"a": 1, "b": 2}
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        'key: "{{ secret.API }}"',
-        'key: "Bearer {{ secret.API }}"',
-        'key: "{{ secret.PIN }}"',
-        'key: "{{ secret.API | upper }}"',
-        'key: "{{ input.password | upper }}"',
-        'key: "{{ input.password | length }}"',
-        'key: "{{ test.output.said }}"',
-        'key: "{{ input.password }}"',
-        'key: "{{ input.pin }}"',
-    ],
-)
-def test_what_comes_from_a_secret_stands_in_no_table(given):
-    text = "secrets: { API: wxyz-1234, PIN: '77' }\n" + CLEAN.replace(
-        "  ship:\n",
-        "  ship:\n    input: { password: { secret: true }, pin: { secret: true } }\n",
-    )
-    text = text.replace("KEYS", "").replace("INPUT", given).replace("FIELDS", "")
-    house = a_house(text)
-    job_id = house.job(input={"password": "hunter2", "pin": "5"})
-    house.end(house.take(), output={"said": "the key is wxyz-1234"})
-    child = child_of(house, job_id)
-    shown, apart = given_to(house, child)
-    assert shown == {"key": SECRET_MASK}
-    assert any(word in apart.lower() for word in ("wxyz-1234", "hunter2", '"77"', '"5"', '"7"'))
-    assert house.take().rendered.input["key"] != SECRET_MASK
-
-
-def test_a_connections_values_stand_in_no_table():
-    text = """
-connection_types: { pg: { host: { type: string }, password: { type: string, secret: true } } }
-connections: { main: { type: pg, host: db.local, password: literal-word } }
-actions:
-  query: { type: task, task: ask }
-  tidy: { type: script, script: "true" }
-tasks:
-  ship:
-    input: { db: { type: pg, default: main } }
-    flow:
-      q: { action: query, input: { db: "{{ input.db }}", note: "{{ input.db.password }}" } }
-  ask:
-    input: { db: { type: pg } }
-    flow: { s: { action: tidy, input: { host: "{{ input.db.host }}" } } }
-"""
-    house = a_house(text)
-    job_id = house.job()
-    shown, apart = given_to(house, child_of(house, job_id, "q"))
-    assert shown == {"db": SECRET_MASK, "note": SECRET_MASK}
-    assert "literal-word" in apart
-    assert house.take().rendered.input["host"] == "db.local"
-
-
-def test_a_connection_is_kept_apart_whatever_its_fields_say():
-    text = """
-connection_types: { box: { host: { type: string } } }
-connections: { main: { type: box, host: db.local } }
-actions: { query: { type: task, task: ask }, tidy: { type: script, script: "true" } }
-tasks:
-  ship:
-    input: { db: { type: box, secret: true } }
-    flow: { q: { action: query, input: { db: "{{ input.db }}" } } }
-  ask: { input: { db: { type: box } }, flow: { s: { action: tidy } } }
-"""
-    house = a_house(text)
-    job_id = house.job(input={"db": "main"})
-    shown, apart = given_to(house, child_of(house, job_id, "q"))
-    assert shown == {"db": SECRET_MASK}
-    assert "db.local" in apart
-    house = a_house(text.replace(", secret: true", ""))
-    shown, _ = given_to(house, child_of(house, house.job(input={"db": "main"}), "q"))
-    assert shown == {"db": SECRET_MASK}
-
-
-def test_an_error_that_goes_up_hides_what_only_the_sub_job_knows():
-    house = clean(given='word: "open-sesame"', fields="word: { secret: true }")
-    job_id = begun(house)
-    house.end(house.take(), error="bad word open-sesame")
-    assert "open-sesame" not in house.record(job_id, "call").error
-
-
 def test_a_flow_that_starts_itself_stops_ten_jobs_down():
     house = a_house(ENDLESS)
     job_id = house.job()
@@ -316,91 +169,6 @@ def test_a_sequential_loop_starts_one_sub_job_after_the_other():
     assert house.record(job_id, "each").error == "for_each loop failed: instances [1]"
 
 
-def test_cancelling_reaches_down_three_levels_and_comes_up_when_all_have_ended():
-    house = a_house(DEEP)
-    job_id = house.job()
-    at_work = house.take()
-    two = child_of(house, job_id, "a")
-    three = child_of(house, two.job_id, "b")
-    advance.cancel(house.engine, job_id)
-    ids = (job_id, two.job_id, three.job_id)
-    assert {house.status(one) for one in ids} == {"cancelled"}
-    assert house.record(job_id, "a").status == "running"
-    house.end(at_work, cancelled=True)
-    assert house.shown(three.job_id) == {"c": "cancelled", "d": "cancelled"}
-    assert house.record(two.job_id, "b").status == "cancelled"
-    assert house.record(job_id, "a").status == "cancelled"
-    assert [house.engine.jobs.get(one).due for one in ids] == [None] * 3
-
-
-def test_killing_reaches_the_sub_jobs_also_after_they_were_cancelled():
-    house = a_house(DEEP)
-    job_id = house.job()
-    house.take()
-    three = child_of(house, child_of(house, job_id, "a").job_id, "b").job_id
-    advance.cancel(house.engine, job_id)
-    assert not house.engine.jobs.get(three).killed
-    advance.cancel(house.engine, job_id, killed=True)
-    assert house.engine.jobs.get(three).killed
-
-
-def test_cancelling_stops_the_sub_jobs_of_a_loop():
-    house = a_house(LOOP.replace("KEYS", ""))
-    job_id = house.job()
-    at_work = house.take()
-    advance.cancel(house.engine, job_id)
-    assert {job.status.value for job in jobs_of(house, "task")} == {"cancelled"}
-    house.end(at_work, cancelled=True)
-    assert house.shown(job_id) == {"each": "cancelled"}
-    assert house.engine.jobs.get(job_id).due is None
-
-
-def test_a_sub_job_that_a_crash_kept_from_being_made_is_made_by_the_sweep():
-    jobs = FailingJobs()
-    house = clean(ports={"jobs": jobs})
-    job_id = house.job()
-    jobs.breaks["create"] = 1
-    with pytest.raises(UnavailableError):
-        house.end(house.take())
-    assert jobs_of(house, "task") == []
-    house.clock.tick(60)
-    recovery.sweep(house.engine)
-    assert [job.job_id for job in jobs_of(house, "task")] == [house.record(job_id, "call").child]
-    work(house, lambda a: {"output": {"rooms": 1}})
-    assert house.status(job_id) == "completed"
-
-
-@pytest.mark.parametrize("text", [DEEP, LOOP.replace("KEYS", "")])
-def test_a_sub_job_that_was_never_made_is_kept_from_being_made(text):
-    jobs = FailingJobs()
-    house = a_house(text, ports={"jobs": jobs})
-    jobs.breaks["create"] = 1
-    job_id = house.job()
-    assert jobs_of(house, "task") == []
-    advance.cancel(house.engine, job_id)
-    recovery.look(house.engine, job_id)
-    assert set(house.shown(job_id).values()) == {"cancelled"}
-    assert house.engine.jobs.get(job_id).due is None
-    (child,) = jobs_of(house, "task")
-    assert (child.status, child.due, child.after) == ("cancelled", None, frozenset())
-
-
-@pytest.mark.parametrize("call", ["end_step call", "after_done parent"])
-def test_an_end_that_a_crash_kept_from_the_parent_reaches_it_by_the_sweep(call):
-    jobs = FailingJobs()
-    house = clean(ports={"jobs": jobs})
-    job_id = begun(house)
-    assignment = house.take()
-    jobs.breaks[call] = 1
-    with pytest.raises(UnavailableError):
-        house.end(assignment, output={"rooms": 1})
-    house.clock.tick(minutes=3)
-    recovery.sweep(house.engine)
-    assert house.record(job_id, "call").status == "completed"
-    work(house)
-    assert house.status(job_id) == "completed"
-
-
 def test_a_step_over_its_time_fails_and_its_sub_job_is_cancelled():
     house = clean(keys="timeout: 60s, ")
     job_id = begun(house)
@@ -446,19 +214,3 @@ def test_a_sub_job_needs_no_place_under_a_limit_that_its_job_holds():
     assert child_of(house, job_id).slots == ()
     work(house, lambda a: {"output": {"rooms": 1}})
     assert house.status(job_id) == "completed"
-
-
-def test_a_sub_job_that_was_kept_from_being_made_has_ended_steps_and_a_log():
-    house = a_house(
-        "actions: { act: { type: script, script: 'true' }, low: { type: task, task: low } }\n"
-        "tasks: { top: { flow: { s: { action: low } } }, low: { flow: { x: { action: act } } } }",
-        ports={"jobs": (jobs := FailingJobs())},
-    )
-    jobs.breaks = {"create": 1}
-    job_id = house.job()
-    advance.cancel(house.engine, job_id)
-    child = child_of(house, job_id, "s")
-    assert (child.status, child.due, child.after) == ("cancelled", None, frozenset())
-    assert house.shown(child.job_id) == {"x": "cancelled"}
-    assert "was cancelled before" in server_lines(house, child.job_id)[-1]
-    assert house.shown(job_id) == {"s": "cancelled"}

@@ -17,20 +17,7 @@ from chalicelib.engine.reruns import RerunRequest
 from chalicelib.store.memory_jobs import MemoryJobs
 from tests.fakes.flows import a_house, work
 from tests.fakes.house import WORKSPACE, House, a_step
-
-FAILED = StartFrom.FAILED
-
-
-def failing(*steps):
-    def end(assignment):
-        name = assignment.hold.ref.step
-        return {"error": "no"} if name in steps else {"output": {"of": name}}
-
-    return end
-
-
-def ran(house, *bad):
-    return [step for _, step in work(house, failing(*bad), limit=20_000)]
+from tests.fakes.reruns import FAILED, failing, ran
 
 
 def ended(house, *bad, **given):
