@@ -18,6 +18,7 @@ from chalicelib.runner.spec import Host
 from chalicelib.runner.working_copy import WorkingCopies
 from chalicelib.wiring import SystemClock
 from chalicelib.workspaces.tarball import extract_into, pack
+from tests.fakes.runner import eventually
 from workers.attempts import Kit
 from workers.control import Orders, Session
 from workers.log_stream import Pace
@@ -43,6 +44,20 @@ def an_assignment(script=":", *, step="build", job="job-1", lease=None, **given)
             **given,
         }
     )
+
+
+def a_gated(folder, step="build", **given):
+    """A step that says that it runs and goes on until its gate is opened."""
+    script = f"touch {folder}/{step}.runs; until [ -e {folder}/{step}.gate ]; do sleep 0.01; done"
+    return an_assignment(script, step=step, **given)
+
+
+def runs(folder, step="build"):
+    return eventually((folder / f"{step}.runs").exists)
+
+
+def open_gate(folder, step="build"):
+    (folder / f"{step}.gate").touch()
 
 
 class FakeControl:
