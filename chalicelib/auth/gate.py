@@ -69,11 +69,13 @@ class TokenGate:
             return self._of_key(shown)
         return self._of_token(shown)
 
-    def caller_again(self, identity: Identity) -> Caller:
+    def caller_again(self, identity: Identity, *, is_fresh: bool = False) -> Caller:
         now = self._engine.clock.now()
-        user = self._user(identity.user_id, now) if identity.user_id else None
+        user = None
+        if identity.user_id:
+            user = self._user(identity.user_id, now, is_fresh=is_fresh)
         if identity.kind is CallerKind.KEY:
-            key = self._key_named(identity.key_id or "", now)
+            key = self._key_named(identity.key_id or "", now, is_fresh=is_fresh)
             if key is not None and key.user_id == identity.user_id:
                 return self._by_key(key, user, now)
         elif identity.kind is CallerKind.USER and identity.stamp is not None:
@@ -139,8 +141,8 @@ class TokenGate:
             self._users.put(user_id, found, now)
         return found
 
-    def _key_named(self, prefix: str, now: datetime) -> ApiKey | None:
-        found = self._keys.get(prefix, now)
+    def _key_named(self, prefix: str, now: datetime, *, is_fresh: bool) -> ApiKey | None:
+        found = None if is_fresh else self._keys.get(prefix, now)
         if found is None:
             try:
                 found = self._engine.accounts.key(prefix)

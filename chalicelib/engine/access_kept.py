@@ -65,3 +65,6 @@ class KeptAccess:
         self._roles.found = None
         self._place.drop_role(name)
         self._roles.found = None
+
+    def forget(self) -> None:
+        self._acl.found = self._roles.found = None

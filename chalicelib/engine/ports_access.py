@@ -46,6 +46,9 @@ class AccessRules(Protocol):
     def drop_role(self, name: str) -> None:
         """Remove the role. Safe to repeat."""
 
+    def forget(self) -> None:
+        """Answer anew from now on, whatever was read a moment ago."""
+
 
 class Gate(Protocol):
     """Tells who a request comes from."""
@@ -53,8 +56,10 @@ class Gate(Protocol):
     def caller_of(self, authorization: str | None) -> Caller:
         """Return who shows this `Authorization` header. Raises UnauthenticatedError."""
 
-    def caller_again(self, identity: Identity) -> Caller:
+    def caller_again(self, identity: Identity, *, is_fresh: bool = False) -> Caller:
         """Return who once showed himself, with the rights that he has now, 10 s old at most.
+
+        With `is_fresh` nothing is taken from what was read before.
 
         Raises UnauthenticatedError: his tokens were taken back, or his key deleted, or he is shut
         out.
@@ -68,8 +73,8 @@ class OpenGate:
         del authorization
         return ANYBODY
 
-    def caller_again(self, identity: Identity) -> Caller:
-        del identity
+    def caller_again(self, identity: Identity, *, is_fresh: bool = False) -> Caller:
+        del identity, is_fresh
         return ANYBODY
 
 
@@ -84,8 +89,8 @@ class ClosedGate:
             "STROEM_OPEN=yes if everybody who reaches this may do everything"
         )
 
-    def caller_again(self, identity: Identity) -> Caller:
-        del identity
+    def caller_again(self, identity: Identity, *, is_fresh: bool = False) -> Caller:
+        del identity, is_fresh
         return self.caller_of(None)
 
 
@@ -106,3 +111,6 @@ class OpenAccess:
 
     def drop_role(self, name: str) -> None:
         raise NotImplementedError(f"nothing keeps roles here: {name}")
+
+    def forget(self) -> None:
+        return

@@ -38,6 +38,12 @@ class Connections(Protocol):
         Raises NotFoundError: it is closed. ConflictError: it watches `MAX_SUBSCRIPTIONS` others.
         """
 
+    def wake(self, connection_id: str) -> None:
+        """Let the table's stream tell of the connection as if it were new.
+
+        Of one that is closed, nothing is told.
+        """
+
     def unsubscribe(self, connection_id: str, topic: Topic) -> None:
         """Let the connection not watch the topic any more. Safe to repeat."""
 
@@ -104,6 +110,9 @@ class NoConnections:
 
     def subscribe(self, connection_id: str, topic: Topic) -> Connection:
         raise NotFoundError(f"there is no connection {connection_id} to watch {topic.key}")
+
+    def wake(self, connection_id: str) -> None:
+        del connection_id
 
     def unsubscribe(self, connection_id: str, topic: Topic) -> None:
         del connection_id, topic

@@ -17,7 +17,7 @@ from chalicelib.domain.live import Connection
 from chalicelib.engine.ports import Clock
 from chalicelib.store import connections_items as items
 from chalicelib.store.connections_items import ConnectionItem
-from chalicelib.store.dynamo import CrossedError, answering, bind, connection
+from chalicelib.store.dynamo import CrossedError, RefusedError, answering, bind, connection
 
 # Transactions about one connection get in each other's way; each takes some 10 ms.
 _TRIES = 12
@@ -39,6 +39,15 @@ class ConnectionsBase:
         if item is None or self._clock.now() >= item.until:
             raise NotFoundError(f"there is no connection {connection_id}")
         return items.connection_of(item)
+
+    def wake(self, connection_id: str) -> None:
+        # Whatever changes: the stream brings no write that changes nothing.
+        changed = self._connection.version.add(1)
+        try:
+            with answering(self._name):
+                self._own(connection_id).update([changed], self._connection.pk.exists())
+        except RefusedError:
+            return
 
     def _kept(self, connection_id: str) -> ConnectionItem | None:
         """Return the item of a connection, also one that is over."""

@@ -7,6 +7,8 @@ while DynamoDB has not removed it; `expires` lets it do so.
 from __future__ import annotations
 
 import json
+import zlib
+from base64 import b64decode, b64encode
 
 from pynamodb.attributes import (
     BooleanAttribute,
@@ -22,6 +24,9 @@ from chalicelib.domain.live import Connection, Identity, Mode, Relay, Ticket, To
 from chalicelib.domain.logs import stamp
 from chalicelib.store.attributes import InstantAttribute, dumped, parsed
 from chalicelib.store.dynamo import Item
+
+# A loop has up to 10,000 attempts, and an item 400 KB at most.
+_LONGEST_PLAIN = 4096
 
 
 class LiveItem(Item):
@@ -120,8 +125,8 @@ def watcher_of(item: WatchItem) -> Watcher:
 
 
 def dump_relay(relay: Relay) -> str:
-    """Return all of it but its connection and version."""
-    return dumped(
+    """Return all of it but its connection and version; packed, where that is long."""
+    text = dumped(
         [
             [[step, attempt, last] for (step, attempt), last in sorted(relay.sent.items())],
             relay.server_after,
@@ -129,11 +134,14 @@ def dump_relay(relay: Relay) -> str:
             relay.is_wanted,
         ]
     )
+    return text if len(text) <= _LONGEST_PLAIN else _packed(text)
 
 
 def relay_of(item: RelayItem) -> Relay:
     """Return the relay that an item holds."""
-    sent, server_after, busy_until, is_wanted = json.loads(item.body)
+    is_plain = item.body.startswith("[")
+    body = json.loads(item.body if is_plain else zlib.decompress(b64decode(item.body)))
+    sent, server_after, busy_until, is_wanted = body
     return Relay(
         connection_id=keys.connection_of(item.pk),
         sent={(step, attempt): last for step, attempt, last in sent},
@@ -142,3 +150,7 @@ def relay_of(item: RelayItem) -> Relay:
         is_wanted=is_wanted,
         version=int(item.version),
     )
+
+
+def _packed(text: str) -> str:
+    return b64encode(zlib.compress(text.encode())).decode()

@@ -38,3 +38,6 @@ class MemoryAccess:
 
     def drop_role(self, name: str) -> None:
         self._roles.pop(name, None)
+
+    def forget(self) -> None:
+        return

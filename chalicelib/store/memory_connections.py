@@ -1,10 +1,11 @@
-"""The port `Connections` in memory, and a place to which pushes go. For tests, and as the model.
+"""The port `Connections` in memory, for tests, and as the model.
 
 One rule: as in the table, what has expired is not there.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +22,10 @@ from chalicelib.domain.live import (
 
 
 class MemoryConnections:
-    """Tickets, connections and who watches what. `now` tells the time."""
+    """Tickets, connections and who watches what. `now` tells the time.
+
+    `woken` says how often each connection was: there is no stream to tell it.
+    """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -29,6 +33,7 @@ class MemoryConnections:
         self._open: dict[str, Connection] = {}
         self._behind: set[tuple[str, str]] = set()
         self._relays: dict[str, Relay] = {}
+        self.woken: Counter[str] = Counter()
 
     def put_ticket(self, ticket: Ticket) -> None:
         self._tickets[ticket.digest] = ticket
@@ -54,6 +59,10 @@ class MemoryConnections:
             raise ConflictError(f"connection {connection_id} watches {MAX_SUBSCRIPTIONS} topics")
         self._open[connection_id] = replace(found, topics=found.topics | {topic})
         return self._open[connection_id]
+
+    def wake(self, connection_id: str) -> None:
+        if connection_id in self._open:
+            self.woken[connection_id] += 1
 
     def unsubscribe(self, connection_id: str, topic: Topic) -> None:
         found = self._open.get(connection_id)

@@ -45,7 +45,8 @@ class KnownCallers:
             raise UnauthenticatedError("log in first")
         return self.callers[name]
 
-    def caller_again(self, identity):
+    def caller_again(self, identity, *, is_fresh=False):
+        del is_fresh
         for caller in self.callers.values():
             if Identity.of(caller) == identity:
                 return caller

@@ -33,12 +33,13 @@ class Streams:
         return found
 
     def connection(self, connection_id):
-        """Return that a connection of bare lines was opened, once."""
+        """Return that a connection of bare lines was opened, or woken since, once."""
         try:
             mode = self.engine.connections.connection(connection_id).mode
         except NotFoundError:
             return []
-        if mode is not Mode.LINES or connection_id in self.opened:
+        key = (connection_id, self.engine.connections.woken[connection_id])
+        if mode is not Mode.LINES or key in self.opened:
             return []
-        self.opened.add(connection_id)
+        self.opened.add(key)
         return [ConnectionOpened(connection_id)]

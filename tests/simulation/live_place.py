@@ -133,6 +133,10 @@ class Connections(MemoryConnections):
         if connection.mode is Mode.LINES:
             self._tell(connection.connection_id, ConnectionOpened(connection.connection_id))
 
+    def wake(self, connection_id):
+        super().wake(connection_id)
+        self._tell(connection_id, ConnectionOpened(connection_id))
+
     def watchers(self, channel):
         self.asked.append((self._now(), channel))
         return super().watchers(channel)

@@ -19,7 +19,7 @@ from chalicelib.engine.live import pushing
 from chalicelib.engine.live.relay_lock import BUSY_FOR
 from tests.fakes.streams import Streams
 from tests.simulation.test_limits_interleaved import Callers
-from tests.unit.test_live_connecting import Place
+from tests.unit.live_house import Place
 
 SEEDS = 150
 LINES = 40
@@ -70,6 +70,8 @@ class Stage(Place):
 
     def push(self, change):
         pushing.on_changes(self.seen_by_processes, [change], self.pause)
+        for woken in self.streams.connection("c1"):
+            self.callers.spawn(self.push, woken)
 
     def pause(self, _):
         self.callers.give_way()

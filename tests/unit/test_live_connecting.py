@@ -1,6 +1,5 @@
 """Who may open a connection, and what is left of one that has ended."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,49 +13,9 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.live import TICKET_FOR, Mode, Topic
 from chalicelib.domain.logs import LogLine
 from chalicelib.engine.job_logs import append_lines
-from chalicelib.engine.live import closing, connecting, parting, tickets
-from chalicelib.engine.live.connecting import Handshake
+from chalicelib.engine.live import closing, parting
 from chalicelib.engine.live.messages import ClosingCode
-from chalicelib.store.memory_connections import MemoryConnections
-from tests.api.callers import KnownCallers, a_key, a_user
-from tests.fakes.house import House
-from tests.fakes.pushes import FakePushes
-
-OURS = frozenset({"https://stroem.example"})
-MAKER = a_user("maker", stamp="s")
-KEY = a_key("ci", MAKER)
-FOREIGN = a_user("other", permissions=())
-
-
-class Place:
-    """A house with connections, behind a gate that knows some callers."""
-
-    def __init__(self, *specs, **given):
-        self.house = House(*(specs or ("a",)), **given)
-        self.clock = self.house.clock
-        self.pushes = FakePushes()
-        self.gate = KnownCallers(maker=MAKER, key=KEY, other=FOREIGN)
-        self.engine = replace(
-            self.house.engine,
-            connections=MemoryConnections(self.clock.now),
-            pushes=self.pushes,
-            gate=self.gate,
-        )
-
-    def connect(self, connection_id="c1", **given):
-        return connecting.connect(
-            self.engine, Handshake(connection_id=connection_id, **given), OURS
-        )
-
-    def ticket(self, caller=MAKER):
-        return tickets.issue(self.engine, caller)
-
-    def lines(self, job_id, connection_id="c1", token="maker", **given):
-        shown = {"job_id": job_id, "authorization": f"Bearer {token}"}
-        return self.connect(connection_id, **shown, **given)
-
-    def opened(self, connection_id="c1"):
-        return self.engine.connections.connection(connection_id)
+from tests.unit.live_house import FOREIGN, KEY, MAKER, Place
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from chalicelib.engine.live import pushing
 from chalicelib.engine.live.relay_lines import noted
 from chalicelib.engine.recovery import sweep
 from tests.fakes.house import a_definition, a_task
-from tests.unit.test_live_pushing import Stage
+from tests.unit.live_house import Stage
 
 LONGEST = 120 * 1024
 

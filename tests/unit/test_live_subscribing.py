@@ -2,73 +2,19 @@
 
 import gzip
 import json
-import logging
 from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.audit import AuditResult
-from chalicelib.domain.live import MAX_MESSAGE_BYTES, WATCHED_FOR, Topic
-from chalicelib.domain.logs import LogLine
-from chalicelib.domain.permissions import Access, Acl, AclRule
+from chalicelib.domain.live import WATCHED_FOR, Topic
 from chalicelib.domain.workflow import Retry
 from chalicelib.engine.advance import advance
-from chalicelib.engine.job_logs import append_lines
-from chalicelib.engine.live import serving
-from chalicelib.store.memory_access import MemoryAccess
-from chalicelib.store.memory_audit import MemoryAudit
-from tests.api.callers import a_user
-from tests.api.world import Down
-from tests.unit.test_live_connecting import Place
-
-NO_JOB = "0192f0c1-2a3b-7c4d-8e5f-0a1b2c3d4e5f"
-
-
-class Talk(Place):
-    """A connection `c1` of somebody who may look at everything."""
-
-    def __init__(self, *specs, **given):
-        super().__init__(*specs, **given)
-        self.connect(ticket=self.ticket())
-
-    def say(self, **body):
-        return self.frame(json.dumps(body))
-
-    def frame(self, text):
-        """Send a frame; return the answers."""
-        serving.serve(self.engine, "c1", text)
-        return self.pushes.told("c1")
-
-    def subscribe(self, **topic):
-        have = topic.pop("have", [])
-        return self.say(action="subscribe", id="1", topic=topic, have=have)
-
-    def write(self, assignment, first, *texts, attempt=1):
-        step = assignment.hold.ref.step
-        lines = [LogLine(self.clock.now(), "stdout", step, text) for text in texts]
-        append_lines(self.engine, assignment.hold.ref, attempt, first, lines)
-
-    def watched_until(self, job_id):
-        return self.engine.jobs.get(job_id).watched_until
+from tests.unit.live_house import Talk, kinds, lines_in, refusal
 
 
 @pytest.fixture
 def talk():
     return Talk()
-
-
-def kinds(told):
-    return [one["type"] for one in told]
-
-
-def refusal(told):
-    [only] = told
-    assert only["type"] == "error"
-    return only["code"]
-
-
-def lines_in(told):
-    return [line["line"] for one in told if one["type"] == "lines" for line in one["lines"]]
 
 
 def fetched(talk, told):
@@ -161,7 +107,7 @@ def test_a_long_log_is_told_as_chunks_that_all_who_ask_share(talk):
     told = talk.subscribe(job_id=job_id)
     assert kinds(told) == ["subscribed", "chunks", "caught_up"]
     [chunk] = told[1]["chunks"]
-    assert (chunk["spans"], chunk["expires_in"]) == ([["a", 1, 1, 300]], 300)
+    assert (chunk["spans"], chunk["expires_in"]) == ([["a", 1, 1, 300]], 60)
     lines = fetched(talk, told)
     assert sorted(lines) == [*range(1, 301)]
     assert all(line.startswith(f"{number} ") for number, line in lines.items())
@@ -304,49 +250,6 @@ def test_a_connection_watches_twenty_topics(talk):
     assert kinds(talk.subscribe(job_id=job_id, step="a", attempt=1))[0] == "subscribed"
 
 
-def held_to(talk):
-    access = MemoryAccess()
-    rule = AclRule(workspace="elsewhere", action=Access.RUN, users=("*",))
-    access.put_acl(Acl(default=Access.DENY, rules=(rule,)), None)
-    talk.engine = replace(talk.engine, access=access)
-
-
-def test_what_is_hidden_looks_as_if_it_were_not_there(talk):
-    job_id = talk.house.job()
-    talk.house.take()
-    assert talk.subscribe(job_id=job_id)[0]["heads"] != []
-    held_to(talk)
-    topic = {"job_id": job_id, "step": "a", "attempt": 1}
-    [hidden] = talk.subscribe(job_id=job_id)
-    [absent] = talk.subscribe(job_id=NO_JOB)
-    assert hidden["message"] == absent["message"].replace(NO_JOB, job_id)
-    assert hidden["code"] == absent["code"] == "not_found"
-    assert refusal(talk.subscribe(**topic)) == "not_found"
-    assert refusal(talk.say(action="range", topic=topic, first=1)) == "not_found"
-    [shop], [none] = talk.subscribe(workspace="shop"), talk.subscribe(workspace="none")
-    assert shop["message"].replace("shop", "none") == none["message"]
-    assert talk.say(action="ping")[0]["heads"] == []
-
-
-def test_who_may_read_no_jobs_is_told_so(talk):
-    job_id = talk.house.job()
-    poor = a_user("maker", permissions=(), stamp="s")
-    talk.gate.callers["maker"] = poor
-    assert refusal(talk.subscribe(job_id=job_id)) == "forbidden"
-    assert refusal(talk.subscribe(workspace="shop")) == "forbidden"
-
-
-def test_whose_log_in_was_taken_back_is_told_and_cut_off(talk):
-    job_id = talk.house.job()
-    talk.subscribe(job_id=job_id)
-    del talk.gate.callers["maker"]
-    [told] = talk.say(action="ping")
-    assert (told["type"], told["code"]) == ("closing", "rights_lost")
-    assert talk.pushes.closed == ["c1"]
-    assert talk.watched_until(job_id) is None
-    assert talk.say(action="ping") == []
-
-
 def test_one_that_is_gone_is_forgotten_and_one_that_is_full_is_marked(talk):
     job_id = talk.house.job()
     talk.pushes.full.add("c1")
@@ -357,96 +260,3 @@ def test_one_that_is_gone_is_forgotten_and_one_that_is_full_is_marked(talk):
     talk.pushes.gone.add("c1")
     assert talk.subscribe(job_id=job_id) == []
     assert talk.engine.connections.watchers(f"job/{job_id}") == []
-
-
-JOB = {"job_id": NO_JOB}
-BAD = {
-    "empty": "",
-    "no JSON": "hello",
-    "cut": '{"action":',
-    "array": "[]",
-    "number": "1",
-    "null": "null",
-    "deep": "[" * 20_000,
-    "deep object": '{"a":' * 5_000 + "1" + "}" * 5_000,
-    "too long": json.dumps({"action": "ping", "id": "x", "more": "y" * MAX_MESSAGE_BYTES}),
-    "no action": "{}",
-    "action of another type": '{"action": 1}',
-    "huge number": '{"action": "ping", "id": 1' + "0" * 5000 + "}",
-    "long id": json.dumps({"action": "ping", "id": "x" * 65}),
-    "id of no encoding": '{"action": "ping", "id": "\\ud800"}',
-    "id with a line end": json.dumps({"action": "ping", "id": "a\nb"}),
-    "no topic": '{"action": "subscribe"}',
-    "two topics": json.dumps({"action": "subscribe", "topic": {**JOB, "workspace": "shop"}}),
-    "no job id": '{"action": "subscribe", "topic": {"job_id": "../x"}}',
-    "half an attempt": json.dumps({"action": "subscribe", "topic": {**JOB, "step": "a"}}),
-    "attempt 0": json.dumps({"action": "subscribe", "topic": {**JOB, "step": "a", "attempt": 0}}),
-    "attempt yes": json.dumps(
-        {"action": "subscribe", "topic": {**JOB, "step": "a", "attempt": True}}
-    ),
-    "have of no list": json.dumps({"action": "subscribe", "topic": JOB, "have": {}}),
-    "have of pairs": json.dumps({"action": "subscribe", "topic": JOB, "have": [["a", 1]]}),
-    "have below 0": json.dumps({"action": "subscribe", "topic": JOB, "have": [["a", 1, -1]]}),
-    "have too much": json.dumps(
-        {"action": "subscribe", "topic": JOB, "have": [["a", 1, 1]] * 1001}
-    ),
-    "range of a job": json.dumps({"action": "range", "topic": JOB, "first": 1}),
-    "range backwards": json.dumps(
-        {"action": "range", "topic": {**JOB, "step": "a", "attempt": 1}, "first": 2, "last": 1}
-    ),
-    "range of nothing": json.dumps(
-        {"action": "range", "topic": {**JOB, "step": "a", "attempt": 1}}
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_message_is_refused_with_one_error_and_the_connection_goes_on(talk, name):
-    assert refusal(talk.frame(BAD[name])) == "bad_message"
-    assert kinds(talk.say(action="ping")) == ["pong"]
-
-
-def test_an_unknown_action_is_named(talk):
-    [told] = talk.say(action="shout", id="7")
-    assert (told["code"], told["id"]) == ("unknown_action", "7")
-    assert "'shout'" in told["message"]
-
-
-def test_a_table_that_does_not_answer_is_told_as_unavailable(talk):
-    job_id = talk.house.job()
-    talk.engine = replace(talk.engine, jobs=Down())
-    assert refusal(talk.subscribe(job_id=job_id)) == "unavailable"
-
-
-def test_what_nobody_thought_of_is_logged_without_the_message(talk, caplog):
-    job_id = talk.house.job()
-    talk.engine = replace(talk.engine, jobs=None)
-    with caplog.at_level(logging.ERROR, logger="stroem.live"):
-        assert refusal(talk.subscribe(job_id=job_id)) == "unavailable"
-    assert "message failed" in caplog.text
-    assert job_id not in caplog.text
-
-
-def test_one_whom_we_do_not_know_is_cut_off(talk):
-    serving.serve(talk.engine, "stranger", '{"action": "ping"}')
-    assert talk.pushes.closed == ["stranger"]
-
-
-def test_frames_on_a_connection_of_bare_lines_are_ignored(talk):
-    job_id = talk.house.job()
-    talk.lines(job_id, "c2")
-    assert serving.serve(talk.engine, "c2", '{"action": "ping"}') == "ignored"
-    assert talk.pushes.sent == []
-
-
-def test_denials_are_audited(talk):
-    talk.engine = replace(talk.engine, audit=MemoryAudit())
-    job_id = talk.house.job()
-    held_to(talk)
-    talk.subscribe(job_id=job_id)
-    talk.subscribe(job_id=NO_JOB)
-    day = talk.clock.now().date().isoformat()
-    kept = [record.entry for _, record in talk.engine.audit.day(day, None, 10)]
-    assert [(one.action, one.resource, one.result) for one in kept] == [
-        ("subscribe", f"job/{job_id}", AuditResult.DENIED)
-    ]

@@ -11,7 +11,7 @@ from chalicelib.domain.live import Mode
 from chalicelib.triggers import live
 from chalicelib.triggers.floods import MOST_REFUSED, floods
 from tests.api.world import Down
-from tests.unit.test_live_connecting import Place
+from tests.unit.live_house import Place
 
 NO_JOB = "0192f0c1-2a3b-7c4d-8e5f-0a1b2c3d4e5f"
 

@@ -8,8 +8,8 @@ import pytest
 from chalicelib.domain.errors import UnavailableError
 from chalicelib.triggers.pushes import on_changes
 from tests.api.world import Down
+from tests.unit.live_house import Stage
 from tests.unit.test_changes import CHUNK, OPENED
-from tests.unit.test_live_pushing import Stage
 
 DONE = {"batchItemFailures": []}
 

@@ -76,9 +76,11 @@ def head_of(engine: Engine, attempt: Attempt, *, has_ended: bool) -> Head:
 
 
 def one_head(engine: Engine, attempt: Attempt) -> Sequence[Head]:
-    """Return the head of one attempt, none if it has not begun. Raises NotFoundError: no job."""
+    """Return the head of one attempt, none if it may still begin. Raises NotFoundError: no job."""
     state = engine.jobs.load_steps(attempt.job_id, [attempt.step])
     found = [one for one in begun_in(state.job, state.steps.values()) if one.attempt == attempt]
+    if state.job.status.is_terminal:
+        return [head_of(engine, attempt, has_ended=True)]
     return heads_of(engine, found)
 
 

@@ -22,9 +22,14 @@ from chalicelib.engine.live import messages
 from chalicelib.engine.live.messages import Attempt, Fetched, Span
 
 SMALL_BYTES = 64 * 1024
-FETCH_FOR_S = 300
+# Beside the name of a step. Only what dots stand for secrets in can be longer and no object yet.
+_LONGEST_LINE_BYTES = 24 * 1024
+# Source: security, S17. Who is slower asks again for what is left.
+FETCH_FOR_S = 60
 _PACK_BYTES = 1024 * 1024
-_PACK_SPANS = 200
+# Of what is packed the spans must have room in one message, beside an address of a few KB.
+_PACK_SPANS_BYTES = 20 * 1024
+_NUMBERS_BYTES = 40
 _PAGE = 100
 
 
@@ -45,6 +50,7 @@ class _Piece:
     lines: tuple[str, ...] = ()
     key: str | None = None
     size: int = 0
+    longest: int = 0
 
 
 def refuse_expired(engine: Engine, job: Job) -> None:
@@ -68,7 +74,7 @@ def backfill(
     for piece in pieces:
         held.append(piece)
         size += piece.size
-        if piece.key is not None or size > SMALL_BYTES:
+        if piece.key is not None or size > SMALL_BYTES or piece.longest > _LONGEST_LINE_BYTES:
             break
     else:
         yield from _as_lines(held, wanted)
@@ -102,7 +108,8 @@ def _piece(attempt: Attempt, chunk: LogChunk, redactor: Redactor) -> _Piece:
         return _Piece(span, key=chunk.ref.key)
     # Not `splitlines`: a line may hold separators that only Unicode knows.
     lines = tuple(map(redactor.log_line, chunk.text.rstrip("\n").split("\n")))
-    return _Piece(span, lines, size=sum(len(line.encode()) + 1 for line in lines))
+    sizes = [len(line.encode()) + 1 for line in lines]
+    return _Piece(span, lines, size=sum(sizes), longest=max(sizes))
 
 
 def _as_lines(pieces: Sequence[_Piece], wanted: Sequence[Wanted]) -> Iterator[str]:
@@ -131,17 +138,19 @@ def _runs(lines: dict[int, str]) -> Iterator[tuple[int, list[str]]]:
 
 def _fetched(engine: Engine, job_id: str, pieces: Iterator[_Piece]) -> Iterator[Fetched]:
     held: list[_Piece] = []
-    size = 0
+    size = spans = 0
     for piece in pieces:
-        is_full = size + piece.size > _PACK_BYTES or len(held) >= _PACK_SPANS
+        named = len(piece.span.attempt.step.encode()) + _NUMBERS_BYTES
+        is_full = size + piece.size > _PACK_BYTES or spans + named > _PACK_SPANS_BYTES
         if held and (is_full or piece.key is not None):
             yield _packed(engine, job_id, held)
-            held, size = [], 0
+            held, size, spans = [], 0, 0
         if piece.key is not None:
             yield _signed(engine, piece.key, (piece.span,))
             continue
         held.append(piece)
         size += piece.size
+        spans += named
     if held:
         yield _packed(engine, job_id, held)
 

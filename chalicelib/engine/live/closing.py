@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from chalicelib.domain.callers import CallerKind
-from chalicelib.domain.errors import NotFoundError, StroemError
+from chalicelib.domain.errors import StroemError
 from chalicelib.domain.live import Connection, Mode
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.live import messages
@@ -38,6 +38,14 @@ def close(engine: Engine, connection: Connection, code: ClosingCode) -> None:
         part(engine, connection_id)
 
 
+def close_unknown(engine: Engine, connection_id: str) -> None:
+    """End a connection of which nothing is kept any more. Raises UnavailableError."""
+    with suppress(StroemError):
+        code = ClosingCode.EXPIRED
+        engine.pushes.post(connection_id, messages.closing(code, _WHY[code]))
+    engine.pushes.close(connection_id)
+
+
 def close_user(engine: Engine, user_id: str, code: ClosingCode) -> None:
     """End all connections of a user and of his keys."""
     _close(engine, user_id, code, lambda _: True)
@@ -59,7 +67,7 @@ def _close(
 ) -> None:
     with suppress(StroemError):
         for connection_id in engine.connections.of_user(user_id):
-            with suppress(NotFoundError):
+            with suppress(StroemError):
                 connection = engine.connections.connection(connection_id)
                 if is_meant(connection):
                     close(engine, connection, code)

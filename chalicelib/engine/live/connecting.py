@@ -7,6 +7,7 @@ Source: live logs, sections 2.2 and 2.5; HTTP API, section 4.4.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -15,8 +16,10 @@ from chalicelib.domain.errors import (
     ConflictError,
     NotFoundError,
     PermissionDeniedError,
+    StroemError,
     UnauthenticatedError,
 )
+from chalicelib.domain.job import Job
 from chalicelib.domain.live import (
     CONNECTION_FOR,
     Connection,
@@ -29,6 +32,7 @@ from chalicelib.engine.access import Rights
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.job_logs import is_archived
 from chalicelib.engine.live.attempts import begun, heads_of
+from chalicelib.engine.live.parting import part
 from chalicelib.engine.live.tickets import redeem
 
 _TRIES = 5
@@ -75,14 +79,23 @@ def _open_lines(engine: Engine, shake: Handshake, shown: str) -> None:
     job_id = _checked(shown)
     Rights.of(engine, caller).job(Permission.EXECUTION_READ, job_id)
     job = engine.jobs.get(job_id)
-    topic = Topic(job_id=job_id)
-    if shake.skip_backfill:
-        # Of one that watches nothing yet nothing is sent.
-        opened = _open(engine, shake, Identity.of(caller), Mode.LINES)
+    topics = () if shake.skip_backfill else (Topic(job_id=job_id),)
+    opened = _open(engine, shake, Identity.of(caller), Mode.LINES, *topics)
+    try:
+        _begin(engine, opened, job, skips=shake.skip_backfill)
+    except StroemError:
+        # Its handshake is refused, so nobody will say that it has ended.
+        with suppress(StroemError):
+            part(engine, opened.connection_id)
+        raise
+
+
+def _begin(engine: Engine, opened: Connection, job: Job, *, skips: bool) -> None:
+    job_id = job.job_id
+    if skips:
+        # Of one that watches nothing yet nothing was sent.
         _skip(engine, opened, job_id)
-        engine.connections.subscribe(opened.connection_id, topic)
-    else:
-        opened = _open(engine, shake, Identity.of(caller), Mode.LINES, topic)
+        engine.connections.subscribe(opened.connection_id, Topic(job_id=job_id))
     if not is_archived(job):
         engine.jobs.watch(job_id, opened.expires_at)
         # What came since the heads were read is sent for this.

@@ -29,7 +29,9 @@ class Endings:
         self._state = state
         self._texts: dict[Topic, str] = {}
         found = [*_of_steps(state), *_of_instances(engine, state, named)]
-        self.over = frozenset(map(_topic, _ended(found))) & frozenset(named)
+        # Of a job that has ended, what never began is over too.
+        over = named if state.job.status.is_terminal else map(_topic, _ended(found))
+        self.over = frozenset(over) & frozenset(named)
 
     def since(self, pulse: datetime) -> list[str]:
         """Return what is said of the attempts that ended after a pulse, the newest 200.

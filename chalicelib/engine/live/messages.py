@@ -143,11 +143,6 @@ def caught_up(message_id: str | None, topic: Topic) -> str:
     return _text("caught_up", id=message_id, topic=topic_json(topic))
 
 
-def head(found: Head) -> str:
-    """Return how many lines of an attempt are there."""
-    return _text("head", **_attempt(found.attempt), head=found.head)
-
-
 def end(attempt: Attempt, last: int) -> str:
     """Return that an attempt is over, and its last line."""
     return _text("end", **_attempt(attempt), end=last)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 
 from chalicelib.domain.errors import NotFoundError, StroemError, UnavailableError
@@ -24,13 +25,19 @@ from chalicelib.engine.live.relay import relay
 from chalicelib.engine.live.sending import Figures
 
 _log = logging.getLogger("stroem.live")
+# A connection that was opened has its batch for itself, and the function a minute.
+_FOR_ONE = timedelta(seconds=30)
+# What else is in a batch, and behind it in its shard, waits for it.
+_FOR_ALL = timedelta(seconds=5)
 
 
 def on_changes(
     engine: Engine, changes: Sequence[Change], pause: Callable[[float], None]
 ) -> Figures:
     """Tell of a batch; return what became of it. Of one job, changes stand in their order."""
-    batch = Batch(engine, Audience(engine), pause)
+    is_of_one = all(isinstance(change, ConnectionOpened) for change in changes)
+    until = engine.clock.now() + (_FOR_ONE if is_of_one else _FOR_ALL)
+    batch = Batch(engine, Audience(engine), pause, until)
     added: dict[str, list[LogChunk]] = {}
     changed: dict[str, list[JobChanged]] = {}
     opened: dict[str, None] = {}

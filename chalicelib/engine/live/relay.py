@@ -47,22 +47,24 @@ def relay(
 ) -> None:
     """Send what the connection has not had of these attempts; None: of the whole job.
 
-    Where another process sends to it, that one goes on with it.
+    Where another process sends to it, that one goes on with it; where the batch's time is over,
+    the batch does that comes of waking the connection.
 
     Raises:
         NotFoundError: the connection, or the job, is gone.
     """
+    connections = batch.engine.connections
+    if batch.is_late():
+        connections.wake(connection_id)
+        return
     held = take(batch.engine, connection_id)
     if held is None:
         return
-    connection = batch.engine.connections.connection(connection_id)
+    connection = connections.connection(connection_id)
     try:
-        while True:
-            _round(batch, connection, held, _news(batch, job_id, held, touched))
-            if held.release():
-                return
-            # Of what the others had news is not known.
-            touched = None
+        if not _rounds(batch, job_id, connection, held, touched):
+            # Only now: whoever is woken by it must find nobody who sends.
+            connections.wake(connection_id)
     except ConflictError:
         # Another process took over, and sends the rest.
         return
@@ -74,6 +76,20 @@ def relay(
         with suppress(StroemError):
             held.release()
         raise
+
+
+def _rounds(
+    batch: Batch, job_id: str, connection: Connection, held: Held, touched: Collection[Mark] | None
+) -> bool:
+    """Send until the others have no news either, and give the relay back; as `_round`."""
+    is_done = _round(batch, connection, held, _news(batch, job_id, held, touched))
+    while not held.release():
+        is_done = False
+        # They may always have some.
+        if not batch.is_late():
+            # Of what, is not known.
+            is_done = _round(batch, connection, held, _news(batch, job_id, held, None))
+    return is_done
 
 
 def _news(
@@ -89,19 +105,27 @@ def _news(
     return (Numbered(redactor.log_line(one.text), one.mark, one.number) for one in found)
 
 
-def _round(batch: Batch, connection: Connection, held: Held, lines: Iterable[Numbered]) -> None:
-    for frame in _frames(lines):
+def _round(batch: Batch, connection: Connection, held: Held, lines: Iterable[Numbered]) -> bool:
+    """Send the lines; False: there was no time for all, or it took some and then no more.
+
+    One frame is sent in any case.
+    """
+    for number, frame in enumerate(_frames(lines)):
+        if number and batch.is_late():
+            return False
         before = (held.sent, held.server_after)
         held.note(*noted(*before, frame))
         text = "".join(f"{_fitting(line.text)}\n" for line in frame)
         try:
             _post(batch, connection, text)
         except RateLimitedError:
-            # It surely did not arrive, so it may come with what is told next.
+            # It surely did not arrive, so it may come again: soon to one that reads slowly, and
+            # with what is told next to one that takes nothing.
             held.note(*before)
             batch.figures.behind += 1
-            return
+            return number == 0
         batch.figures.frames += 1
+    return True
 
 
 def _post(batch: Batch, connection: Connection, text: str) -> None:
@@ -114,6 +138,8 @@ def _post(batch: Batch, connection: Connection, text: str) -> None:
             is_young = batch.engine.clock.now() < connection.opened_at + _YOUNG
             if not is_young or tried >= _TRIES_YOUNG:
                 raise
+            # One that has ended already is not waited for.
+            batch.engine.connections.connection(connection.connection_id)
         except RateLimitedError:
             if tried >= _TRIES_SLOW:
                 raise

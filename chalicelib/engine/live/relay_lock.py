@@ -14,8 +14,9 @@ from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.live import Relay
 from chalicelib.engine.engine import Engine
 
-# Longer than one frame takes with all its tries: who holds it notes each frame.
-BUSY_FOR = timedelta(seconds=60)
+# Longer than one frame takes with all its tries: who holds it notes each frame. Who was slower all
+# the same learns it by the next, and sends no more.
+BUSY_FOR = timedelta(seconds=30)
 _TRIES = 20
 
 

@@ -18,7 +18,7 @@ from chalicelib.domain.live import MAX_MESSAGE_BYTES, Topic
 from chalicelib.engine.live.messages import ErrorCode
 
 _LONGEST_ID = 64
-_LONGEST_NAME = 900
+_LONGEST_NAME_BYTES = 900
 _MOST_HAD = 1000
 # As many as a sort key of the logs has digits for.
 _LAST_ATTEMPT = 999
@@ -115,7 +115,7 @@ def _object_in(frame: str) -> dict[str, Any]:
 
 def _topic(given: object) -> Topic:
     if isinstance(given, dict):
-        if set(given) == {"workspace"} and _is_text(given["workspace"], _LONGEST_NAME):
+        if set(given) == {"workspace"} and _is_name(given["workspace"]):
             return Topic(workspace=given["workspace"])
         if set(given) == {"job_id"}:
             return Topic(job_id=_job_id(given["job_id"]))
@@ -127,7 +127,7 @@ def _topic(given: object) -> Topic:
 
 
 def _of_attempt(given: Mapping[str, Any]) -> Topic:
-    if not _is_text(given["step"], _LONGEST_NAME):
+    if not _is_name(given["step"]):
         raise _bad("topic: step must be the name of a step")
     attempt = _number(given["attempt"], "topic: attempt", _LAST_ATTEMPT)
     return Topic(job_id=_job_id(given["job_id"]), step=given["step"], attempt=attempt)
@@ -140,7 +140,7 @@ def _have(given: object) -> dict[tuple[str, int], int]:
         raise _bad(f"have: must be a list of up to {_MOST_HAD} [step, attempt, last]")
     found: dict[tuple[str, int], int] = {}
     for one in given:
-        if not isinstance(one, list) or len(one) != _TRIPLE or not _is_text(one[0], _LONGEST_NAME):
+        if not isinstance(one, list) or len(one) != _TRIPLE or not _is_name(one[0]):
             raise _bad("have: each must be [step, attempt, last]")
         attempt = _number(one[1], "have: attempt", _LAST_ATTEMPT)
         found[one[0], attempt] = _number(one[2], "have: last", LAST_LINE, least=0)
@@ -172,6 +172,12 @@ def _number(given: object, what: str, most: int, *, least: int = 1) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= most:
         raise _bad(f"{what}: must be a whole number from {least} to {most}")
     return given
+
+
+def _is_name(given: object) -> bool:
+    """Say whether it has room in a key of a table."""
+    is_text = _is_text(given, _LONGEST_NAME_BYTES)
+    return is_text and len(str(given).encode()) <= _LONGEST_NAME_BYTES
 
 
 def _is_text(given: object, longest: int) -> bool:

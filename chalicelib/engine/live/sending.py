@@ -116,10 +116,10 @@ def _resyncs(engine: Engine, viewer: Viewer) -> Iterator[str]:
 def _heads(engine: Engine, topic: Topic) -> Sequence[Head]:
     if topic.job_id is None:
         return []
-    try:
+    with suppress(StroemError):
         if topic.step is not None:
             return one_head(engine, Attempt(topic.job_id, topic.step, topic.attempt or 0))
         found, _ = begun(engine, engine.jobs.load(topic.job_id))
-    except NotFoundError:
-        return []
-    return heads_of(engine, found)
+        return heads_of(engine, found)
+    # That something was missed must be told, if not where to: the next `pong` says it.
+    return []

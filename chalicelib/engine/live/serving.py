@@ -23,7 +23,7 @@ from chalicelib.domain.live import Connection, Mode, Topic
 from chalicelib.engine import audit
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.live import messages, subscribing
-from chalicelib.engine.live.closing import close
+from chalicelib.engine.live.closing import close, close_unknown
 from chalicelib.engine.live.messages import ClosingCode, ErrorCode
 from chalicelib.engine.live.requests import (
     Ping,
@@ -50,7 +50,7 @@ def serve(engine: Engine, connection_id: str, frame: str) -> str:
         connection = engine.connections.connection(connection_id)
     except NotFoundError:
         # It ended for us: its user was shut out, or its time is over.
-        engine.pushes.close(connection_id)
+        close_unknown(engine, connection_id)
         return "unknown"
     if connection.mode is Mode.LINES:
         return "ignored"
@@ -96,14 +96,22 @@ def _answer(engine: Engine, connection: Connection, request: Request) -> str:
 def _done(engine: Engine, connection: Connection, request: Request) -> str:
     caller = engine.gate.caller_again(connection.identity)
     topic = None if isinstance(request, Ping) else request.topic
+    watched = _watched(connection, request)
     try:
         for text in _texts(engine, caller, connection, request):
-            if send(engine, connection.connection_id, text, topic) is not Sent.SENT:
+            if send(engine, connection.connection_id, text, watched) is not Sent.SENT:
                 return "cut"
     except _DENIALS as error:
         _audit(engine, caller, topic, error)
         raise
     return "answered"
+
+
+def _watched(connection: Connection, request: Request) -> Topic | None:
+    """Return the subscription by which the answer is heard of again, if it is cut off."""
+    if isinstance(request, Range) and request.topic not in connection.topics:
+        return Topic(job_id=request.topic.job_id)
+    return request.topic if isinstance(request, Range | Subscribe) else None
 
 
 def _texts(

@@ -21,7 +21,7 @@ from chalicelib.engine.access import Rights, no_workspace
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.job_logs import is_archived
 from chalicelib.engine.live import messages
-from chalicelib.engine.live.attempts import Begun, begun, head_of, heads_of, one_head
+from chalicelib.engine.live.attempts import begun, head_of, heads_of, one_head
 from chalicelib.engine.live.backfill import Wanted, backfill, refuse_expired
 from chalicelib.engine.live.messages import Attempt, ErrorCode, Head
 from chalicelib.engine.live.parting import leave
@@ -29,6 +29,7 @@ from chalicelib.engine.live.requests import Ping, Range, RefusedError, Subscribe
 from chalicelib.engine.redaction import redactor_for
 
 _MOST_RUNNING = 50
+_MOST_HEADS = 200
 
 
 def subscribe(
@@ -64,7 +65,8 @@ def subscribe(
 def unsubscribe(engine: Engine, connection: Connection, asked: Unsubscribe) -> None:
     """Let the connection watch the topic no more."""
     engine.connections.unsubscribe(connection.connection_id, asked.topic)
-    if asked.topic.job_id is not None:
+    # A job that it does not watch is none of its business.
+    if asked.topic.job_id is not None and asked.topic in connection.topics:
         leave(engine, asked.topic.job_id)
 
 
@@ -72,14 +74,16 @@ def again(engine: Engine, caller: Caller, connection: Connection, asked: Range) 
     """Yield lines of an attempt again.
 
     Raises:
-        NotFoundError: as `subscribe`; or the connection watches no topic that they are of.
+        NotFoundError: as `subscribe`; or the connection watches no topic that they are of, and the
+            attempt is not over: with its end, a subscription to it by name ends too.
     """
     topic = asked.topic
-    if not connection.topics & {topic, Topic(job_id=topic.job_id)}:
-        raise NotFoundError("this connection does not watch that attempt: subscribe first")
     job = _seen(engine, caller, topic)
     if job is not None:
         refuse_expired(engine, job)
+        is_watched = connection.topics & {topic, Topic(job_id=topic.job_id)}
+        if not (is_watched or _is_over(engine, topic)):
+            raise NotFoundError("this connection does not watch that attempt: subscribe first")
         head = head_of(engine, _attempt_in(topic), has_ended=False)
         last = min(head.head, asked.last or LAST_LINE)
         wanted = [Wanted(head.attempt, asked.first - 1, last)]
@@ -95,6 +99,8 @@ def ping(engine: Engine, caller: Caller, connection: Connection, asked: Ping) ->
     for topic in sorted(connection.topics, key=lambda one: one.key):
         if topic.job_id is not None:
             by_job.setdefault(topic.job_id, []).append(topic)
+    # Each job has its share of what one message holds, and one function reads.
+    most = min(_MOST_RUNNING, _MOST_HEADS // max(len(by_job), 1))
     for job_id, topics in by_job.items():
         try:
             job = engine.jobs.get(job_id)
@@ -102,7 +108,7 @@ def ping(engine: Engine, caller: Caller, connection: Connection, asked: Ping) ->
             continue
         if may_watch(rights, job):
             renew(engine, job)
-            heads.extend(_told(engine, topics))
+            heads.extend(_told(engine, topics, most))
     return messages.pong(asked.message_id, heads)
 
 
@@ -139,6 +145,10 @@ def _seen(engine: Engine, caller: Caller, topic: Topic) -> Job | None:
     return job
 
 
+def _is_over(engine: Engine, topic: Topic) -> bool:
+    return any(head.has_ended for head in one_head(engine, _attempt_in(topic)))
+
+
 def _heads(engine: Engine, topic: Topic) -> tuple[list[Head], bool]:
     if topic.step is not None:
         return list(one_head(engine, _attempt_in(topic))), False
@@ -165,18 +175,14 @@ def _lines(engine: Engine, job: Job, wanted: list[Wanted]) -> Iterator[str]:
         yield from backfill(engine, job.job_id, wanted, redactor)
 
 
-def _told(engine: Engine, topics: Iterable[Topic]) -> Iterator[Head]:
-    """Yield the heads of attempts of one job that are watched by name, or run."""
+def _told(engine: Engine, topics: Iterable[Topic], most: int) -> Iterator[Head]:
+    """Yield the heads of a job's attempts that are watched by name, or up to `most` that run."""
     for topic in topics:
         if topic.step is not None:
             yield from one_head(engine, _attempt_in(topic))
         else:
             found, _ = begun(engine, engine.jobs.load(topic.job_id or ""))
-            yield from heads_of(engine, _running(found))
-
-
-def _running(found: Iterable[Begun]) -> list[Begun]:
-    return [one for one in found if not one.has_ended][:_MOST_RUNNING]
+            yield from heads_of(engine, [one for one in found if not one.has_ended][:most])
 
 
 def _had(head: Head, have: Mapping[tuple[str, int], int]) -> int:
