@@ -14,10 +14,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from io import BytesIO
-from itertools import groupby
+from itertools import groupby, islice
 
 from chalicelib.domain import keys
-from chalicelib.domain.job import AfterAction, Job, JobState
+from chalicelib.domain.job import AfterAction, Job, JobState, StepRecord
 from chalicelib.domain.logs import SERVER_STEP, LogChunk, LogLine, narrate
 from chalicelib.domain.plan import Flow
 from chalicelib.domain.values import StepRef
@@ -27,6 +27,8 @@ from chalicelib.engine.ports import Blobs, LogStore
 
 INLINE_CHUNK_BYTES = 8 * 1024
 KEPT = timedelta(days=30)
+# How many chunks are read at once of a log that is read from somewhere on.
+_PAGE = 100
 
 # Every line begins with its time in a form of fixed width, so this much of it orders lines.
 STAMP = slice(0, len('{"ts":"2026-11-21T08:00:00.000000Z"'))
@@ -68,17 +70,26 @@ def append_lines(
     engine.logs.append(chunk, engine.clock.now() + KEPT)
 
 
-def read_log(engine: Engine, job_id: str, step: str | None = None) -> Iterator[str]:
+def read_log(
+    engine: Engine, job_id: str, step: str | None = None, after: int = 0
+) -> Iterator[str]:
     """Yield the JSONL lines of a job, of one step, or of `_server`, in order of time.
+
+    The first `after` of them are left out: who asks again and again for what is new of a step that
+    runs must not have all of its log read each time.
 
     Raises:
         NotFoundError: no such job.
     """
-    job = engine.jobs.get(job_id)
+    state = engine.jobs.load_steps(job_id, [step] if step not in (None, SERVER_STEP) else [])
+    job = state.job
     if is_archived(job):
-        return _archived(engine.blobs, job, step)
+        return islice(_archived(engine.blobs, job, step), after, None)
+    if step is not None and _has_one_attempt(state.steps.get(step)):
+        return _lines_after(engine, StepRef(job_id, step), after)
     state = engine.jobs.load(job_id)
-    return merged(engine.blobs, engine.logs, engine.plan_of(job).flow, state, step)
+    lines = merged(engine.blobs, engine.logs, engine.plan_of(job).flow, state, step)
+    return islice(lines, after, None)
 
 
 def is_archived(job: Job) -> bool:
@@ -115,6 +126,21 @@ def lines_of(blobs: Blobs, chunks: Iterable[LogChunk]) -> Iterator[str]:
             text = gzip.decompress(load_blob(blobs, chunk.ref)).decode()
         # Not `splitlines`: a line may hold separators that only Unicode knows.
         yield from text.rstrip("\n").split("\n")
+
+
+def _has_one_attempt(record: StepRecord | None) -> bool:
+    return record is not None and record.attempt == 1 and record.loop is None
+
+
+def _lines_after(engine: Engine, ref: StepRef, after: int) -> Iterator[str]:
+    """Yield the lines behind line `after` of a step's first attempt, chunk by chunk as asked."""
+    while found := engine.logs.chunks_after(ref.job_id, ref.step, 1, after, _PAGE):
+        for chunk in found:
+            known = max(0, after + 1 - chunk.first)
+            yield from islice(lines_of(engine.blobs, [chunk]), known, None)
+            after = max(after, chunk.last)
+        if len(found) < _PAGE:
+            return
 
 
 def _gzipped(lines: Iterable[str]) -> Iterator[bytes]:

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 
 from chalicelib.domain.errors import InvalidError, NotFoundError, StroemError
 from chalicelib.domain.job import Job
@@ -107,7 +106,7 @@ def log_part(engine: Engine, job_id: str, step: str | None, after: int, max_byte
     redactor = redactor_for(engine, job, plan.definition)
     lines: list[str] = []
     size = 0
-    for line in islice(read_log(engine, job_id, step), after, None):
+    for line in read_log(engine, job_id, step, after):
         text = redactor.log_line(line)
         size += len(json.dumps(text))
         if lines and size > max_bytes:

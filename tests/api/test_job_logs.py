@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from chalicelib import wiring
 from chalicelib.domain.lifecycle import JobStatus
 from chalicelib.domain.live import WATCHED_FOR
 from tests.api.world import SECRET, problem_in
+from tests.fakes.builders import a_claim, a_retry
 
 NOON = "2026-11-21T12:00:00.000000Z"
 
@@ -68,6 +71,58 @@ def test_a_log_is_followed_without_being_read_again(world):
     assert lines_of(world.get(f"{path}?after=2")) == ["line 3"]
     assert world.get(f"{path}?after=3").json_body == {"logs": "", "next": 3}
     problem_in(world.get(f"{path}?after=-1"), 400, "invalid")
+
+
+class Fetched:
+    """Objects of which is known how often one was fetched."""
+
+    def __init__(self, blobs):
+        self._blobs = blobs
+        self.count = 0
+
+    def get(self, key):
+        self.count += 1
+        return self._blobs.get(key)
+
+    def __getattr__(self, name):
+        return getattr(self._blobs, name)
+
+
+def test_who_polls_a_long_log_has_only_what_is_new_of_it_read(world):
+    """A log that is fetched from its beginning each time takes ever longer, and then too long."""
+    job_id, worker = world.execute("one"), world.worker()
+    world.claim(worker)
+    for first in range(1, 250, 2):
+        lines = [{"ts": NOON, "stream": "stdout", "line": "x" * 5000}] * 2
+        body = {"step_name": "only", "first": first, "lines": lines}
+        world.post(f"/worker/jobs/{job_id}/logs", body)
+    blobs = Fetched(world.engine.blobs)
+    world.engine = replace(world.engine, blobs=blobs)
+    wiring.use(world.engine)
+    path = f"/api/jobs/{job_id}/steps/only/logs"
+    assert len(lines_of(world.get(f"{path}?after=0"))) == 250
+    assert blobs.count == 125
+    # From within a chunk, and from its end.
+    for after, fetched in ((247, 2), (248, 1), (250, 0)):
+        blobs.count = 0
+        assert len(lines_of(world.get(f"{path}?after={after}"))) == 250 - after
+        assert blobs.count == fetched
+
+
+def test_a_log_of_several_attempts_is_followed_through_all_of_them(world):
+    job_id = world.execute("one")
+    first = a_claim(job_id, "only")
+    jobs = world.engine.jobs
+    jobs.claim_step(first)
+    jobs.retry_step(a_retry(first))
+    jobs.claim_step(a_claim(job_id, "only", attempt=2, at=first.at + timedelta(minutes=1)))
+    for attempt, ts in ((1, NOON), (2, NOON.replace("12:00", "12:01"))):
+        lines = [{"ts": ts, "stream": "stdout", "line": f"{attempt}.{n}"} for n in (1, 2)]
+        body = {"step_name": "only", "attempt": attempt, "first": 1, "lines": lines}
+        world.post(f"/worker/jobs/{job_id}/logs", body)
+    path = f"/api/jobs/{job_id}/steps/only/logs"
+    assert lines_of(world.get(f"{path}?after=1")) == ["1.2", "2.1", "2.2"]
+    assert lines_of(world.get(f"{path}?after=3")) == ["2.2"]
 
 
 def watched_until(world, job_id):
