@@ -27,8 +27,8 @@ _OUTPUT_BYTES = 16
 _ENDED_BYTES = 37
 _PAST_BYTES = 115
 GROUP_BYTES = 90
-_CHUNK_BYTES = 100
-_REF_BYTES = 170
+CHUNK_ITEM_BYTES = 100
+REF_BYTES = 170
 
 
 def units(size: int, of: int) -> int:
@@ -66,7 +66,7 @@ def record_bytes(record: StepRecord) -> int:
 
 def chunk_bytes(chunk: LogChunk) -> int:
     """Estimate how long the item of a log chunk is; its text is kept packed."""
-    return _CHUNK_BYTES + len(zlib.compress(chunk.text.encode())) + _ref_bytes(chunk.ref)
+    return CHUNK_ITEM_BYTES + len(zlib.compress(chunk.text.encode())) + _ref_bytes(chunk.ref)
 
 
 def payload_bytes(payload: Payload) -> int:
@@ -79,4 +79,4 @@ def payload_bytes(payload: Payload) -> int:
 
 
 def _ref_bytes(ref: BlobRef | None) -> int:
-    return 0 if ref is None else _REF_BYTES
+    return 0 if ref is None else REF_BYTES

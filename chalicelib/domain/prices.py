@@ -1,6 +1,7 @@
 """What AWS charges for: the one table of list prices, and sums of what was used.
 
 The one rule: no price stands anywhere else; whoever changes one changes `TAKEN` with it.
+Data that leaves S3 or the region is not in it: nothing here knows how much of it there is.
 Source: the pricing pages of each service, on-demand, region us-east-1, without the free tier.
 """
 
@@ -29,6 +30,7 @@ class Meter(StrEnum):
     COMPUTE = "lambda_gb_s"
     REQUESTS = "api_requests"
     MESSAGES = "websocket_messages"
+    CONNECTED = "websocket_connection_minutes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ PRICES: Mapping[Meter, Price] = MappingProxyType(
         Meter.REQUESTS: Price("API Gateway", "REST request", 3.50, f"{_AWS}api-gateway/pricing/"),
         Meter.MESSAGES: Price(
             "API Gateway", "WebSocket message", 1.00, f"{_AWS}api-gateway/pricing/"
+        ),
+        Meter.CONNECTED: Price(
+            "API Gateway", "WebSocket connection minute", 0.25, f"{_AWS}api-gateway/pricing/"
         ),
     }
 )

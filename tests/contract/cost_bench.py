@@ -273,7 +273,7 @@ class Http:
         return answer.json_body
 
 
-def a_bench(place, definition):
+def a_bench(place, definition, *, counts_registry=False):
     """Return a bench over new tables, with the workspace published and kept in memory."""
     names = {resource: place.table(resource) for resource in _TABLES}
     clock = FakeClock()
@@ -291,7 +291,8 @@ def a_bench(place, definition):
     revision = engine.registry.workspace(NAME).revision
     engine.definitions.load(NAME, revision)
     resources = {name: resource for resource, name in names.items()}
-    meter = TableMeter(connection(REGION, None).client, place.client("dynamodb"), resources)
+    clients = (connection(REGION, None).client, place.client("dynamodb"))
+    meter = TableMeter(*clients, resources, counts_registry=counts_registry)
     return Bench(engine, clock, meter)
 
 

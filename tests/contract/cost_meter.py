@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 
+from chalicelib.domain.cost_watching import ADDRESS_BYTES
 from chalicelib.domain.prices import Meter
 from tests.contract.places import template
+from tests.fakes.pushes import FakePushes
 
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem")
 _BATCH = 10
@@ -74,15 +76,19 @@ def _index_cost(index, old, new):
 class TableMeter:
     """Watches the requests that a DynamoDB client makes; `look` is another one, to look at items.
 
-    `resources` says which resource of the template each table was made from.
+    `resources` says which resource of the template each table was made from. What a worker asks
+    of the table `registry` whether it works or not is left out; with `counts_registry` nothing is.
+    `told` has for each change of an item the resource and what the table's stream says of it.
     """
 
-    def __init__(self, client, look, resources):
+    def __init__(self, client, look, resources, *, counts_registry=False):
         self._client = client
         self._look = look
-        self._resources = resources
+        self.resources = resources
+        self._counts_registry = counts_registry
         self._is_paused = False
         self.used = Counter()
+        self.told = []
 
     @contextmanager
     def watching(self):
@@ -116,16 +122,21 @@ class TableMeter:
         if written:
             refused = http_response.status_code >= 300
             for (table, key), old in zip(written, context["stood"], strict=True):
-                if self._resources[table] == "RegistryTable":
+                if self._is_left_out(table):
                     # A session's heartbeat is the worker's, whatever it runs.
                     continue
                 new = old if refused else self._item(table, key)
-                indexes = indexes_of(self._resources[table])
+                indexes = indexes_of(self.resources[table])
                 times = _TRANSACTED if name == "TransactWriteItems" else 1
                 self.used[Meter.WRITES] += times * cost_of_change(old, new, indexes)
-        elif name != "Query" or self._resources[params["TableName"]] != "RegistryTable":
+                if old != new:
+                    self.told.append((self.resources[table], _record(key, old, new)))
+        elif name != "Query" or not self._is_left_out(params["TableName"]):
             # Which pools there are, a worker asks whatever it runs.
             self.used[Meter.READS] += _read_units(name, params, parsed)
+
+    def _is_left_out(self, table):
+        return self.resources[table] == "RegistryTable" and not self._counts_registry
 
     def _written(self, name, params):
         if name in _WRITES:
@@ -143,6 +154,14 @@ class TableMeter:
 
     def _item(self, table, key):
         return self._look.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
+
+
+def _record(key, old, new):
+    """Return what a stream says of a change, with both images."""
+    name = "MODIFY" if old and new else "INSERT" if new else "REMOVE"
+    images = {"OldImage": old, "NewImage": new}
+    told = {"Keys": key, **{image: item for image, item in images.items() if item}}
+    return {"eventID": "1", "eventName": name, "dynamodb": told}
 
 
 def _key(item):
@@ -211,3 +230,19 @@ class CountedBlobs:
 
     def delete(self, key):
         self._blobs.delete(key)
+
+    def download_url(self, key, expires_s):
+        # As long as one that S3 takes, signed with a role's session.
+        return self._blobs.download_url(key, expires_s).ljust(ADDRESS_BYTES, "x")
+
+
+class CountedPushes(FakePushes):
+    """Connections whose other ends count what they are sent."""
+
+    def __init__(self):
+        super().__init__()
+        self.used = Counter()
+
+    def post(self, connection_id, text):
+        super().post(connection_id, text)
+        self.used[Meter.MESSAGES] += 1

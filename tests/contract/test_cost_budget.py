@@ -37,7 +37,7 @@ def _is_counted(meter):
     return meter is not Meter.COMPUTE
 
 
-def differences(name, counted, allowed):
+def differences(name, counted, allowed, section="scenario"):
     """Return a line for each figure that is not what the budget says."""
     for meter in Meter:
         found, most = counted.get(meter.value, 0), allowed.get(meter.value, 0)
@@ -45,7 +45,7 @@ def differences(name, counted, allowed):
             yield (
                 f"{name}: {meter.value} grew from {most} to {found}. Find what is new; "
                 f"if it has to be, write {meter.value} = {found} under "
-                f'[scenario."{name}"] in {BUDGET.name} and say why in the commit.'
+                f'[{section}."{name}"] in {BUDGET.name} and say why in the commit.'
             )
         elif found < most:
             yield (
