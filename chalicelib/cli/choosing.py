@@ -45,14 +45,14 @@ def read_since(text: str | None) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
         ago = timedelta(seconds=parse_duration(text))
-    except InvalidError:
+        return datetime.fromtimestamp(time.time_ns() / 1e9, UTC) - ago
+    except (InvalidError, OverflowError):
         raise CommandError(
             Exit.USAGE,
             f"--since {text!r} is neither a duration (10m, 1h30m) nor a time "
             "(2026-11-21T12:00:00Z)",
         ) from None
-    return datetime.fromtimestamp(time.time_ns() / 1e9, UTC) - ago

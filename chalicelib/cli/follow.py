@@ -6,8 +6,11 @@ One rule: stdout gets each line once; what is said about the job goes to stderr,
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from chalicelib.cli import output
@@ -18,7 +21,6 @@ from chalicelib.cli.live import live_client, told_as_command_errors
 from chalicelib.cli.output import emit, say
 from chalicelib.cli.showing import news_of
 from chalicelib.client.events import (
-    AttemptChanged,
     CaughtUp,
     Event,
     FellBack,
@@ -63,8 +65,11 @@ class Follower:
     only_failed: bool = False
     choice: Choice = field(default_factory=Choice)
     _told: set[str] = field(default_factory=set)
-    _printed: set[str] = field(default_factory=set)
-    _held: list[Line] | None = None
+    _printed: Counter[str] = field(default_factory=Counter)
+    _whole: set[str] = field(default_factory=set)
+    _attempts: dict[str, int] = field(default_factory=dict)
+    _held: list[tuple[str, int, Line]] | None = None
+    _lines: int = 0
 
     def to_end(self, timeout_s: float | None = None) -> Mapping[str, Any]:
         """Print until the job has ended, and return it.
@@ -79,7 +84,7 @@ class Follower:
                 for event in self._events(timeout_s):
                     self._show(event)
                     job = event.row if isinstance(event, JobChanged) else job
-                self._show_failed(job["steps"])
+                self._show_failed(job["steps"], is_last=True)
         except FollowTimeoutError:
             raise CommandError(
                 Exit.TIMED_OUT,
@@ -101,8 +106,6 @@ class Follower:
         match event:
             case Line():
                 self._line(event)
-            case AttemptChanged():
-                self._head(event)
             case CaughtUp():
                 self._release()
             case StepChanged(status=StepStatus.FAILED):
@@ -124,32 +127,50 @@ class Follower:
         if not self._shows_lines or not self.choice.takes(line.row):
             return
         if self._held is None:
-            self._print(line.row)
-        else:
-            self._held.append(line)
-
-    def _head(self, changed: AttemptChanged) -> None:
-        if self._shows_lines and self._held is None and not self.is_raw:
-            emit(output.heading(changed.step, f"attempt {changed.attempt}"), self.out)
+            self._print_line(line)
+            return
+        # The newest by time, for each step comes by itself; those of one moment as they came.
+        self._lines += 1
+        heappush(self._held, (line.ts, self._lines, line))
+        if len(self._held) > (self.choice.tail or 0):
+            heappop(self._held)
 
     def _release(self) -> None:
-        """Print the last of what was there, by time: each step came by itself."""
+        """Print the last of what was there."""
         held, self._held = self._held, None
-        rows = [line.row for line in sorted(held or (), key=lambda line: line.ts)]
-        for row in self.choice.of(rows):
-            self._print(row)
+        for *_, line in sorted(held or ()):
+            self._print_line(line)
+
+    def _print_line(self, line: Line) -> None:
+        """Print a line, under a heading if those before it were of another attempt."""
+        if self._attempts.get(line.step, 1) != line.attempt and not self.is_raw:
+            emit(output.heading(line.step, f"attempt {line.attempt}"), self.out)
+        self._attempts[line.step] = line.attempt
+        self._print(line.row)
 
     def _print(self, row: Mapping[str, str]) -> None:
         emit(raw(row) if self.is_raw else output.prefixed(row), self.out)
 
-    def _show_failed(self, steps: Iterable[Mapping[str, Any]]) -> None:
+    def _show_failed(self, steps: Iterable[Mapping[str, Any]], *, is_last: bool = False) -> None:
         if not self.only_failed:
             return
         for name in failed_of(steps):
-            if name not in self._printed:
-                self._printed.add(name)
-                for row in self.choice.of(rows_of(self.client, self.job_id, name)):
-                    self._print(row)
+            try:
+                self._print_step(name)
+            except CommandError as error:
+                if is_last or error.code is not Exit.SERVER:
+                    raise
+                # What the server did not give now is printed at the end.
+
+    def _print_step(self, name: str) -> None:
+        """Print the log of a step, from where it was left if that was tried before."""
+        if name in self._whole:
+            return
+        rows = self.choice.of(rows_of(self.client, self.job_id, name))
+        for row in islice(rows, self._printed[name], None):
+            self._print(row)
+            self._printed[name] += 1
+        self._whole.add(name)
 
     def _tell(self, job: Mapping[str, Any]) -> None:
         """Say once what no log tells: what asks for an answer, how far loops are, who waits."""

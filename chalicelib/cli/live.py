@@ -36,7 +36,9 @@ def told_as_command_errors() -> Iterator[None]:
     except ServerError as error:
         if isinstance(error.__cause__, CommandError):
             raise error.__cause__ from None
-        raise CommandError(exit_of_http(error.status or _UNAVAILABLE), error.message) from None
+        status = error.status or _UNAVAILABLE
+        code = exit_of_http(status) if status >= _REFUSED else Exit.SERVER
+        raise CommandError(code, error.message) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ One rule: a terminal shows the newest jobs and how they stand; a pipe gets a lin
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from chalicelib.cli.client import Client
 
 Row = Mapping[str, Any]
+_MOST_KNOWN = 1000
 
 
 def watch_jobs(
@@ -38,7 +40,7 @@ def watch_jobs(
         if is_raw:
             for row in filter(is_wanted, rows):
                 output.emit(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
-        elif sys.stdout.isatty():
+        elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
             _rewrite(rows, is_wanted, limit)
         else:
             _print(filter(is_wanted, rows))
@@ -76,6 +78,8 @@ def _print(rows: Iterable[Row]) -> None:
             # What changed is nothing that a line shows.
             continue
         last[row["job_id"]] = cells
+        if len(last) > _MOST_KNOWN:
+            del last[next(iter(last))]
         output.emit("  ".join(output.plain(cell or "-") for cell in cells[:-1]))
 
 
@@ -88,6 +92,8 @@ def _rewrite(rows: Iterator[Row], is_wanted: Callable[[Row], bool], limit: int) 
     with Live(_table([]), console=console, auto_refresh=False) as live:
         for row in rows:
             known[row["job_id"]] = row
+            if len(known) > _MOST_KNOWN:
+                del known[min(known, key=lambda job_id: _age(known[job_id]))]
             live.update(_table(newest(known.values(), is_wanted, limit)), refresh=True)
 
 

@@ -75,6 +75,15 @@ class Attempts:
         """Say whether every attempt is told to its end."""
         return not self._open
 
+    @property
+    def are_unsure(self) -> bool:
+        """Say whether the server is still to be asked how many lines an attempt has."""
+        return any(found.is_unsure for found in self._open.values())
+
+    def has_begun(self, step: str) -> bool:
+        """Say whether an attempt of the step was heard of."""
+        return step in self._steps
+
     def have(self) -> list[list[Any]]:
         """Return what a new connection is to be told: `[step, attempt, last]`, largest first.
 

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.client.dialogue import Dialogue, Ended, Fetch
+from chalicelib.client.dialogue import NOT_OURS, Dialogue, Ended, Fetch, looked
 from chalicelib.client.events import Event, Reconnected
 from chalicelib.client.machine import Machine
 from chalicelib.client.rest import FollowTimeoutError, Rest, ServerError
@@ -24,9 +24,11 @@ _LIFE_S = 110 * 60
 _LIFE_JITTER_S = 5 * 60
 _TRIES = 2
 _TRIES_AGAIN = 6
+_TRIES_SILENT = 2
 _FIRST_PAUSE_S = 0.25
 _SLOWEST_PAUSE_S = 8.0
 _BRIEF_S = 5.0
+_UNFETCHED_S = 10.0
 _LOOK_AGAIN_S = 1.0
 
 
@@ -47,7 +49,9 @@ class Connected:
     until: float | None = None
     _failures: int = 0
     _refusals: int = 0
+    _unfetched_since: float | None = None
     _look_at: float = 0.0
+    _has_heard: bool = False
 
     def hold(self, dialogue: Dialogue) -> Iterator[Event]:
         """Yield what the dialogue tells until it is over.
@@ -65,33 +69,42 @@ class Connected:
                 continue
             if reason is not None:
                 yield Reconnected(reason)
-            has_begun, began = True, self.machine.now()
+            has_begun, began, self._has_heard = True, self.machine.now(), False
             try:
                 reason = yield from self._talk(socket, dialogue)
             finally:
                 socket.close()
-            if reason is not None and self.machine.now() - began < _BRIEF_S:
-                self._failed(reason, _TRIES_AGAIN)
-            else:
-                self._failures = 0
+            self._judge(dialogue, reason, self.machine.now() - began)
 
     def look(self, dialogue: Dialogue) -> Iterator[Event]:
         """Ask the REST API how things are; yield what the dialogue tells. Raises ServerError."""
-        found = self.rest.get(dialogue.path, dialogue.query)
-        yield from dialogue.looked(found, self.machine.now())
+        yield from looked(self.rest, dialogue, self.machine.now)
+
+    def _judge(self, dialogue: Dialogue, reason: str | None, lasted_s: float) -> None:
+        """Pause before another connection, where one was no good. Raises NoLiveError."""
+        if dialogue.is_over or (self._has_heard and lasted_s >= _BRIEF_S):
+            self._failures = 0
+        else:
+            tries = _TRIES_AGAIN if lasted_s < _BRIEF_S else _TRIES_SILENT
+            self._failed(reason or "the server ends each connection", tries)
 
     def _opened(self, tries: int) -> Socket | None:
         """Return a connection; None after a pause in which there may come to be one."""
         try:
             ticket = self.rest.post("/api/ws-ticket")
-            return self.machine.connect(f"{ticket['url']}?ticket={ticket['ticket']}")
+            url = f"{ticket['url']}?ticket={ticket['ticket']}"
+        except (KeyError, TypeError):
+            raise NoLiveError("no ticket: the answer makes no sense") from None
         except ServerError as error:
             if not error.is_passing:
                 raise NoLiveError(f"no ticket: {error.message}") from None
             self._failed(error.message, tries)
+            return None
+        try:
+            return self.machine.connect(url)
         except SocketClosedError as error:
             self._failed(error.reason, tries)
-        return None
+            return None
 
     def _failed(self, reason: str, tries: int) -> None:
         self._failures += 1
@@ -128,7 +141,8 @@ class Connected:
             return
         text = socket.receive(self._wait_s(dialogue))
         if text is not None:
-            yield from dialogue.take(_message(text), self.machine.now())
+            self._has_heard = True
+            yield from _understood(dialogue.take(_message(text), self.machine.now()))
         dialogue.tick(self.machine.now())
 
     def _look_bravely(self, dialogue: Dialogue) -> Iterator[Event]:
@@ -143,10 +157,20 @@ class Connected:
         try:
             content = gzip.decompress(self.rest.fetch(fetch.url)).decode()
             rows = [json.loads(line) for line in content.split("\n") if line]
-        except (ServerError, OSError, EOFError, zlib.error, ValueError):
+        except (ServerError, OSError, EOFError, zlib.error, ValueError) as error:
             # The lines are missing now, and asked for as any others.
+            self._check_unfetched(error)
             return
-        yield from dialogue.fetched(fetch, rows, self.machine.now())
+        self._unfetched_since = None
+        yield from _understood(dialogue.fetched(fetch, rows, self.machine.now()))
+
+    def _check_unfetched(self, error: Exception) -> None:
+        """Give up where nothing can be fetched: the way to the server may be open, that barred."""
+        now = self.machine.now()
+        self._unfetched_since = now if self._unfetched_since is None else self._unfetched_since
+        if now - self._unfetched_since > _UNFETCHED_S:
+            damaged = "a part of the log is damaged"
+            raise NoLiveError(error.message if isinstance(error, ServerError) else damaged)
 
     def _ended(self, ended: Ended) -> str | None:
         if ended.code == "expired":
@@ -166,6 +190,13 @@ class Connected:
     def _check_time(self) -> None:
         if self.until is not None and self.machine.now() >= self.until:
             raise FollowTimeoutError
+
+
+def _understood(events: Iterator[Event]) -> Iterator[Event]:
+    try:
+        yield from events
+    except NOT_OURS as error:
+        raise SocketClosedError("the server said what we do not understand") from error
 
 
 def _message(text: str) -> dict[str, Any]:

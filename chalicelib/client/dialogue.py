@@ -6,13 +6,20 @@ One rule: a dialogue does no IO and knows no clock; it outlives connections.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chalicelib.client.events import Event
+from chalicelib.client.rest import Rest, ServerError
 
 Message = Mapping[str, Any]
+# How the REST API says the same.
+_STATUSES = {"forbidden": 403, "not_found": 404}
+_PASSING = frozenset({"too_fast", "unavailable"})
+_OK = 200
+# What taking an answer raises that is not what our servers give.
+NOT_OURS = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class Ended(Exception):  # noqa: N818 - no fault: what the server says when it ends a connection
@@ -22,6 +29,20 @@ class Ended(Exception):  # noqa: N818 - no fault: what the server says when it e
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def check_refusal(message: Message) -> None:
+    """Return if a refused subscription may be taken in a moment.
+
+    Raises:
+        ServerError: what it is of is not there, or not for us.
+        Ended: it will not be taken on this connection.
+    """
+    code = message["code"]
+    if code in _STATUSES:
+        raise ServerError(message["message"], _STATUSES[code])
+    if code not in _PASSING:
+        raise Ended(code, message["message"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +108,17 @@ class Dialogue(Protocol):
 
     def is_dead(self, now: float) -> bool:
         """Say whether the server has fallen silent."""
+
+
+def looked(rest: Rest, dialogue: Dialogue, now: Callable[[], float]) -> Iterator[Event]:
+    """Ask the REST API how things are; yield what the dialogue tells. Raises ServerError."""
+    found = rest.get(dialogue.path, dialogue.query)
+    try:
+        yield from dialogue.looked(found, now())
+    except NOT_OURS as error:
+        raise not_ours(dialogue.path) from error
+
+
+def not_ours(path: str) -> ServerError:
+    """Return the error that an answer is none of our servers."""
+    return ServerError(f"{path} is not answered as a Strøm server does: is it one?", _OK)

@@ -15,19 +15,19 @@ from typing import Any, TypeAlias
 class Line:
     """A line of a log. `number` counts from 1 in its attempt.
 
-    Where the server was polled `attempt` is None, and `number` counts in the step. `ts` is an
-    RFC 3339 time in UTC, `stream` is `stdout` or `stderr`.
+    Where the server was polled `attempt` is what the time of the line tells, and `number` counts
+    in the step. `ts` is an RFC 3339 time in UTC, `stream` is `stdout` or `stderr`.
     """
 
     step: str
-    attempt: int | None
+    attempt: int
     number: int
     stream: str
     ts: str
     text: str
 
     @classmethod
-    def of(cls, step: str, attempt: int | None, number: int, row: Mapping[str, str]) -> Line:
+    def of(cls, step: str, attempt: int, number: int, row: Mapping[str, str]) -> Line:
         """Return a line as the server tells it."""
         return cls(step, attempt, number, row["stream"], row["ts"], row["line"])
 

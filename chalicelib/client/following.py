@@ -12,20 +12,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.client.attempts import ANSWER_S, Attempts
-from chalicelib.client.dialogue import Ended, Fetch, Message
+from chalicelib.client.dialogue import Ended, Fetch, Message, check_refusal
 from chalicelib.client.events import CaughtUp, Event, JobChanged, StepChanged
 from chalicelib.client.heart import PING_S, Heart
-from chalicelib.client.rest import ServerError, path_of
+from chalicelib.client.rest import path_of
 from chalicelib.domain.lifecycle import JobStatus, StepStatus
+from chalicelib.domain.loops import instance_name
 
-_NOT_FOUND = 404
 _LOOK_S = 10.0
 _SLOWEST_LOOK_S = 60.0
 
 
 @dataclass(slots=True)
 class Following:
-    """What is known of the job, and the talk about it on the connection that is open."""
+    """What is known of the job, and the talk about it on the connection that is open.
+
+    `is_whole`: it is over, and all of it was told. What is over and is not whole has loops of
+    more instances than were heard of: the rest of its log only the REST API tells.
+    """
 
     job_id: str
     attempts: Attempts = field(default_factory=Attempts)
@@ -34,6 +38,7 @@ class Following:
     fetches: deque[Fetch] = field(default_factory=deque)
     wants_look: bool = True
     is_over: bool = False
+    is_whole: bool = False
     has_caught_up: bool = False
     _heart: Heart = field(default_factory=Heart)
     _steps: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -96,6 +101,7 @@ class Following:
                 rows = message["lines"]
                 yield from self.attempts.lines(step, attempt, message["first"], rows, now)
             case "chunks":
+                self._asked_at = now
                 for fetch in map(Fetch.of, message["chunks"]):
                     self.fetches.append(fetch)
                     for step, attempt, _, last in fetch.spans:
@@ -125,6 +131,7 @@ class Following:
 
     def fetched(self, fetch: Fetch, rows: list[dict[str, str]], now: float) -> Iterator[Event]:
         """Take lines that were fetched."""
+        self._asked_at = now
         at = 0
         for step, attempt, first, last in fetch.spans:
             part = rows[at : at + last - first + 1]
@@ -135,14 +142,16 @@ class Following:
     def tick(self, now: float) -> None:
         """Ask for what is missing, and whether the server is there."""
         if self._subscribe_id is not None:
-            if now - max(self._heart.heard_at, self._asked_at) > ANSWER_S:
+            if now - self._asked_at > ANSWER_S and not self._heart.is_waiting:
                 self._subscribe(now)
         elif self.has_ended and not self._has_subscribed_after_end:
             self._subscribe(now)
         else:
             self._ask(now)
         quiet_since = self.attempts.quiet_since()
-        if quiet_since is None:
+        if self._subscribe_id is not None:
+            quiet_since = self._heart.heard_at
+        elif quiet_since is None:
             # Nothing runs: what may have been missed is a change of the job, and that is rare.
             quiet_since = self._heart.heard_at + self._look_s - PING_S
         if self._heart.is_due(now, quiet_since):
@@ -166,6 +175,7 @@ class Following:
         self._ids += 1
         self._subscribe_id, self._asked_at = f"job-{self._ids}", now
         self._has_subscribed_after_end = self.has_ended
+        self._heart.asked(now)
         self.outbox.append(
             {
                 "action": "subscribe",
@@ -179,7 +189,7 @@ class Following:
         message_id = str(message.get("id"))
         match message.get("type"):
             case "subscribed":
-                self._has_more = message["more"]
+                self._has_more, self._asked_at = message["more"], now
                 self.wants_look = True
                 yield from self._heads(message["heads"], now)
             case "resync" if message["topic"].get("job_id") == self.job_id:
@@ -199,17 +209,12 @@ class Following:
             yield from self.attempts.answered(message_id)
         else:
             self._subscribe_id = None
-            if not self.has_caught_up:
-                self.has_caught_up = True
-                yield CaughtUp()
 
     def _refused(self, message_id: str, message: Message, now: float) -> Iterator[Event]:
-        is_missing = message["code"] == "not_found"
         if message_id == self._subscribe_id:
-            if is_missing:
-                raise ServerError(message["message"], _NOT_FOUND)
+            check_refusal(message)
             self._asked_at = now
-        elif is_missing:
+        elif message["code"] == "not_found":
             yield from self.attempts.answered(message_id, is_refused=True)
         else:
             self.attempts.failed(message_id, now)
@@ -253,7 +258,22 @@ class Following:
                 self.attempts.begun(name, step["retry_attempt"] + 1, now, is_unsure=True)
 
     def _finish(self) -> Iterator[Event]:
-        is_caught_up = self._has_subscribed_after_end and self._subscribe_id is None
-        if is_caught_up and not self.fetches and self.attempts.are_settled and not self.is_over:
+        if not self._ids or self._subscribe_id is not None or self.is_over:
+            return
+        is_unsure = self._has_more and (self.wants_look or self.attempts.are_unsure)
+        if not (self.has_caught_up or is_unsure or self.fetches):
+            self.has_caught_up = True
+            yield CaughtUp()
+        if self.has_ended and self._has_more and not self._has_heard_of_all():
             self.is_over = True
+        elif self._has_subscribed_after_end and not self.fetches and self.attempts.are_settled:
+            self.is_over = self.is_whole = True
             yield self.told()
+
+    def _has_heard_of_all(self) -> bool:
+        """Say whether each instance of each loop was heard of; the server names 200 attempts."""
+        return all(
+            self.attempts.has_begun(instance_name(name, index))
+            for name, step in self._steps.items()
+            for index in range((step.get("loop") or {}).get("total", 0))
+        )

@@ -62,8 +62,8 @@ class LiveClient:
                     yield from _of_step(step, self._connected(polling.until).hold(following))
                 except NoLiveError as error:
                     yield FellBack(error.reason)
-                else:
-                    return
+            if following.is_whole:
+                return
         yield from polling.job(following)
 
     def wait(self, job_id: str, *, timeout_s: float | None = None) -> Iterator[Event]:

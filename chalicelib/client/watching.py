@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.client.attempts import ANSWER_S
-from chalicelib.client.dialogue import Ended, Fetch, Message
+from chalicelib.client.dialogue import Ended, Fetch, Message, check_refusal
 from chalicelib.client.events import CaughtUp, Event, JobChanged
 from chalicelib.client.heart import Heart
-from chalicelib.client.rest import ServerError
+from chalicelib.domain.lifecycle import JobStatus
 
-_NOT_FOUND = 404
 _LOOK_S = 60.0
 _MOST_KNOWN = 1000
 
@@ -66,8 +65,7 @@ class Watching:
             case "closing":
                 raise Ended(message["code"], message["message"])
             case "error" if self._asked_at is not None:
-                if message["code"] == "not_found":
-                    raise ServerError(message["message"], _NOT_FOUND)
+                check_refusal(message)
                 self._asked_at = now
 
     def looked(self, found: Any, now: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
@@ -110,9 +108,15 @@ class Watching:
         job_id = row["job_id"]
         known = self._rows.get(job_id, {})
         merged = {**known, **row}
-        if merged == known:
+        # The list may be behind what was pushed; a job that has ended stays so.
+        is_behind = _has_ended(known) and not _has_ended(merged)
+        if merged == known or is_behind:
             return
         self._rows[job_id] = merged
         if len(self._rows) > _MOST_KNOWN:
             del self._rows[next(iter(self._rows))]
         yield JobChanged(job_id, merged["status"], merged)
+
+
+def _has_ended(row: Mapping[str, Any]) -> bool:
+    return bool(row) and JobStatus(row["status"]).is_terminal

@@ -11,10 +11,12 @@ from collections import deque
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
+
+_MISSING = (404, {"error": "it is not there"})
 
 
 class LiveServer:
@@ -61,19 +63,27 @@ class LiveServer:
         """Return (status, body) of a request."""
         parts = urlsplit(target)
         self.asked.append(f"{method} {parts.path}")
-        if parts.path == "/api/ws-ticket":
-            return self._ticket()
         after = int(parse_qs(parts.query).get("after", ["0"])[0])
-        match parts.path.split("/")[1:]:
+        match [unquote(part) for part in parts.path.split("/")[1:]]:
+            case ["api", "ws-ticket"]:
+                return self._ticket()
             case ["api", "jobs", "j"]:
                 return 200, self.world.detail()
-            case ["api", "jobs", "j", "steps", step, "logs"] if step in self.world.steps:
-                return 200, {"logs": self.world.step_log(step, after)}
+            case ["api", "jobs", "j", *where, "logs"]:
+                return self._log(where, after)
             case ["api", "jobs"]:
                 return 200, self.world.listed()
             case ["blob", name]:
                 return 200, self.world.blobs[f"blob/{name}"]
-        return 404, {"error": "it is not there"}
+        return _MISSING
+
+    def _log(self, where, after):
+        match where:
+            case []:
+                return 200, {"logs": self.world.job_log(after)}
+            case ["steps", step] if step in self.world.steps:
+                return 200, {"logs": self.world.step_log(step, after)}
+        return _MISSING
 
     def _ticket(self):
         status = self.refusals.popleft() if self.refusals else 0
