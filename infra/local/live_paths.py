@@ -39,4 +39,7 @@ def query_of(target: str) -> str | None:
 def shown(target: str) -> str:
     """Return what may be printed of a target: tickets and tokens stand in the query."""
     path = target.partition("?")[0]
+    if not path.startswith("/"):
+        # Another form than that of our paths, which nobody knows the secrets of.
+        return "…"
     return path if path.startswith(WS) or "/logs/stream" in path else target

@@ -9,6 +9,7 @@ import selectors
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 BUFFER = 64 * 1024
@@ -65,7 +66,10 @@ class _Pair:
 class Splicer:
     """The thread, started with the first pair. Any thread may hand it sockets."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, selector: Callable[[], selectors.BaseSelector] = selectors.DefaultSelector
+    ) -> None:
+        self._select_by = selector
         self._given: deque[_Pair] = deque()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -100,7 +104,7 @@ class Splicer:
     def _start(self) -> None:
         if self._thread is not None:
             return
-        self._selector = selectors.DefaultSelector()
+        self._selector = self._select_by()
         self._bell, self._ear = socket.socketpair()
         for end in (self._bell, self._ear):
             end.settimeout(0)
@@ -146,14 +150,15 @@ class Splicer:
                 if way.source is side and events & selectors.EVENT_READ and way.wants_read:
                     way.read()
                 way.write()
+            if not pair.is_over:
+                for end in (pair.there.source, pair.back.source):
+                    self._watch(end, pair)
         except OSError:
+            # Of one pair: also where the system watches no more sockets.
             self._end(pair)
             return
         if pair.is_over:
             self._end(pair)
-            return
-        for end in (pair.there.source, pair.back.source):
-            self._watch(end, pair)
 
     def _watch(self, end: socket.socket, pair: _Pair) -> None:
         wanted = pair.interest(end)

@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 # API Gateway gives a handshake as long as its function may take.
 HANDSHAKE_S = 29.0
-_OURS = frozenset({"host", "connection", "upgrade", "content-length", "transfer-encoding"})
+# They are about the connection with the client, or about a body that was read already.
+_OURS = frozenset(
+    {"host", "connection", "upgrade", "content-length", "transfer-encoding", "expect"}
+)
 _PIECE = 4096
 _HEAD_LIMIT = 64 * 1024
 
