@@ -46,6 +46,7 @@ class Streams:
         self._ask = lambda_svc._poll_dynamodb_streams  # noqa: SLF001 - there is no public way
         self._mappings = lambda_svc._iter_all_esms  # noqa: SLF001 - as above
         self._begin = lambda_svc._init_stream_position  # noqa: SLF001 - as above
+        self._restore = lambda_svc._restore_esm_positions  # noqa: SLF001 - as above
         self._news = threading.Condition()
         self._writes = 0
         self._followed: set[str] = set()
@@ -64,10 +65,18 @@ class Streams:
             source = mapping.get("EventSourceArn", "")
             if ":dynamodb:" in source and name not in self._followed:
                 self._followed.add(name)
-                # After a restart it would begin behind the first record, and lose that one.
-                self._begin(name, source, "LATEST")
+                # One that this process made stands already behind the records before it.
+                self._begin(name, source, "TRIM_HORIZON")
                 threading.Thread(target=self._follow, args=(name,), daemon=True).start()
         return False
+
+    def restore(self, store: Any, positions: Any) -> None:  # noqa: ANN401 - passed through
+        """Forget how far streams of tables were read before a restart: the records are gone.
+
+        MiniStack keeps the positions alone, and would pass over as many new records.
+        """
+        if store is not lambda_svc._dynamodb_stream_positions:  # noqa: SLF001 - as above
+            self._restore(store, positions)
 
     def of_thread(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Yield the mappings that a thread asks for: its own, or all."""
@@ -141,6 +150,7 @@ def mend() -> None:
     dynamodb.esm_wake = streams
     lambda_svc._poll_dynamodb_streams = streams.look  # noqa: SLF001 - there is no public way
     lambda_svc._iter_all_esms = streams.of_thread  # noqa: SLF001 - as above
+    lambda_svc._restore_esm_positions = streams.restore  # noqa: SLF001 - as above
     lambda_svc._fetch_code_from_s3 = Archives().fetch  # noqa: SLF001 - as above
     # After each call MiniStack waits 50 ms for what a function may still print.
     worker = lambda_runtime.Worker
