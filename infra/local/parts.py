@@ -5,6 +5,7 @@ One rule: every part is on the leash, so none outlives the process that started 
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,6 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LEASH = "infra.local.leash"
+# Below the ports that systems give to connections that go out: one of those may be taken between
+# its choice and the start of the process that is to listen on it.
+QUIET_PORTS = range(15_000, 32_000)
+TRIES = 100
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -108,8 +113,9 @@ def command_line(pid: int) -> str:
 
 
 def free_port(wish: int | None = None) -> int:
-    """Return `wish` if it is free on loopback, else any free port."""
-    for port in (wish or 0, 0):
+    """Return `wish` if it is free on loopback, else a free port that no connection gets."""
+    chosen = [secrets.choice(QUIET_PORTS) for _ in range(TRIES)]
+    for port in ([wish] if wish else []) + chosen:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
