@@ -50,7 +50,8 @@ tasks:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("killed", "within_s"), [(False, 15), (True, 5)])
+# 13 s and 3 s on an idle machine; an order that came with a heartbeat would take 20 s more.
+@pytest.mark.parametrize(("killed", "within_s"), [(False, 28), (True, 18)])
 def test_the_longest_that_a_cancelled_step_may_take_to_end(
     engine, connect, tmp_path, killed, within_s
 ):
@@ -64,7 +65,7 @@ def test_the_longest_that_a_cancelled_step_may_take_to_end(
     with at_work(a_worker(worst, tmp_path)):
         assert eventually(lambda: pid.exists() and pid.read_text().endswith("\n"))
         worst.asked.clear()
-        assert worst.asked.wait(10)
+        assert worst.asked.wait(60)
         began = time.monotonic()
         cancel(engine, job_id, killed=killed)
         assert eventually(lambda: record(engine, job_id).completed_at is not None, within_s)
@@ -72,4 +73,4 @@ def test_the_longest_that_a_cancelled_step_may_take_to_end(
     assert record(engine, job_id).status is StepStatus.CANCELLED
     assert not is_alive(int(pid.read_text()))
     # It was the worst case: the order came late, and the grace was used up unless it was waived.
-    assert took_s > (2.5 if killed else 12.5)
+    assert took_s > (1 if killed else 11)

@@ -154,7 +154,7 @@ def test_a_delayed_message_comes_after_its_delay(case):
 def test_waiting_ends_when_nothing_comes(case):
     before = time.monotonic()
     assert case.queue.receive(POOL, 0.2, 10) == []
-    assert 0.1 < time.monotonic() - before < 5
+    assert 0.1 < time.monotonic() - before < 15
 
 
 def test_a_wait_is_woken_by_a_message(emulator):
@@ -174,7 +174,7 @@ def test_a_wait_is_woken_by_a_message(emulator):
     case.queue.send(POOL, [(a_message(), 0)])
     waiting.join(timeout=20)
     assert [received.message for received in found] == [a_message()]
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 15
 
 
 # SQS alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -71,7 +72,7 @@ class OpenidProvider:
     def rotate(self):
         """Put another signing key in force."""
         request = urllib.request.Request(f"{self.issuer}/rotate", method="POST")  # noqa: S310 - loopback
-        with _opener(CookieJar()).open(request, timeout=20) as answer:
+        with _opener(CookieJar()).open(request, timeout=60) as answer:
             assert answer.status == 204
 
 
@@ -81,18 +82,20 @@ def with_a_browser(start, login, *more):
 
 
 def in_a_browser(journey, *given):
-    """Run a journey with Chromium; return what it prints."""
+    """Run a journey with Chromium; return what it prints. One at a time: it unpacks itself."""
     scratch = FOLDER / "node_modules" / ".browser"
     scratch.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [*node.node(), journey, *given],
-        cwd=FOLDER,
-        env=os.environ | {"TMPDIR": str(scratch)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    with (scratch / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            [*node.node(), journey, *given],
+            cwd=FOLDER,
+            env=os.environ | {"TMPDIR": str(scratch)},
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -128,7 +131,7 @@ class Person:
         body = urlencode(fields).encode() if fields is not None else None
         request = urllib.request.Request(url, data=body)  # noqa: S310 - loopback
         try:
-            with _opener(self.jar).open(request, timeout=20) as answer:
+            with _opener(self.jar).open(request, timeout=60) as answer:
                 return answer.status, answer.headers, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

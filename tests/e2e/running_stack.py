@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,18 +14,17 @@ from pathlib import Path
 
 from websockets.sync.client import connect
 
+from infra.local.parts import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 STROEM = ROOT / ".venv" / "bin" / "stroem"
-READY_S = 60.0
+# All these are for machines that do other things beside: nothing that is proven hangs on them.
+READY_S = 240.0
+STOP_S = 90.0
+ANSWER_S = 60.0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def eventually(condition, within_s=20.0):
+def eventually(condition, within_s=60.0):
     """Return the condition's value once it is true; it is asked every 50 ms."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):
@@ -74,7 +72,7 @@ class RunningStack:
     def stop(self, number=signal.SIGINT):
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(STOP_S)
 
     def part(self, name):
         return self.status["parts"][name]
@@ -84,7 +82,7 @@ class RunningStack:
         request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310 - loopback
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=20) as answer:
+            with opener.open(request, timeout=ANSWER_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -101,18 +99,20 @@ class RunningStack:
             headers={"Content-Type": "application/json", **headers},
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=20) as answer:
+        with opener.open(request, timeout=ANSWER_S) as answer:
             return json.load(answer)
 
     def ws(self, target, **more):
         """Return a context in which a WebSocket connection to a path of the front door is open."""
-        return connect(f"ws://127.0.0.1:{self.port}{target}", proxy=None, **more)
+        patience = {"open_timeout": ANSWER_S, "ping_timeout": ANSWER_S}
+        url = f"ws://127.0.0.1:{self.port}{target}"
+        return connect(url, proxy=None, **(patience | more))
 
     def live(self, **more):
         """Return a context in which a connection of messages is open, by a ticket of its own."""
         return self.ws(f"/ws?ticket={self.post('/api/ws-ticket')['ticket']}", **more)
 
-    def stroem(self, *arguments, timeout=120, given=None):
+    def stroem(self, *arguments, timeout=300, given=None):
         """Run the command line against this stack."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS", "STROEM"))}
         return subprocess.run(

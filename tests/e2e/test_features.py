@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
-from tests.e2e.running_stack import eventually
+from tests.e2e.gates import a_gate
+from tests.e2e.running_stack import ROOT, eventually
 
 WORKSPACE = "default"
+# The only step of `one-at-a-time`: what it is while it runs must not hang on the machine's speed.
+BRIEF = 'script: "sleep 2"'
 
 
-def started(stack, task, *arguments):
-    done = stack.stroem("trigger", task, "-w", WORKSPACE, *arguments, "-o", "json")
+@pytest.fixture
+def gate():
+    with a_gate() as made:
+        yield made
+
+
+@pytest.fixture
+def held(stack, gate, tmp_path):
+    """The examples once more, as a workspace whose brief step waits for the gate."""
+    folder = tmp_path / "held"
+    shutil.copytree(ROOT / "examples", folder)
+    file = folder / ".workflows" / "features.yaml"
+    text = file.read_text()
+    assert text.count(BRIEF) == 1
+    file.write_text(text.replace(BRIEF, f'script: "{gate.shell()}"'))
+    pushed = stack.stroem("workspace", "push", str(folder), "--name", "held")
+    assert pushed.returncode == 0, pushed.stderr
+    return "held"
+
+
+def started(stack, task, *arguments, workspace=WORKSPACE):
+    done = stack.stroem("trigger", task, "-w", workspace, *arguments, "-o", "json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["job_id"]
 
@@ -23,7 +47,7 @@ def detail(stack, job_id):
     return json.loads(body)
 
 
-def ended(stack, job_id, within_s=60):
+def ended(stack, job_id, within_s=120):
     eventually(lambda: detail(stack, job_id)["completed_at"], within_s)
     return detail(stack, job_id)
 
@@ -125,20 +149,22 @@ def test_hooks_tell_how_a_job_ended(stack, fail, says):
     assert any(says in line for line in lines)
 
 
-def test_a_second_job_of_the_same_key_waits_and_says_for_what(stack):
-    first = started(stack, "one-at-a-time")
-    second = started(stack, "one-at-a-time")
-    other = started(stack, "one-at-a-time", "-i", "customer=else")
+def test_a_second_job_of_the_same_key_waits_and_says_for_what(stack, held, gate):
+    first, second = (started(stack, "one-at-a-time", workspace=held) for _ in range(2))
+    other = started(stack, "one-at-a-time", "-i", "customer=else", workspace=held)
+    eventually(lambda: detail(stack, first)["started_at"])
+    eventually(lambda: detail(stack, other)["started_at"])
     waiting = detail(stack, second)
     assert waiting["started_at"] is None
     assert waiting["waits_for"]
+    gate.open()
     assert ended(stack, other)["status"] == "completed"
     assert ended(stack, first)["completed_at"] <= ended(stack, second)["started_at"]
 
 
 def test_a_workflow_that_uses_everything_ends_green(stack):
     job_id = started(stack, "everything")
-    eventually(lambda: statuses(detail(stack, job_id))["gate"] == "suspended", 60)
+    eventually(lambda: statuses(detail(stack, job_id))["gate"] == "suspended")
     done = stack.stroem("approve", job_id, "gate", "-i", "reason=all is well")
     assert done.returncode == 0, done.stderr
     job = ended(stack, job_id)
@@ -167,9 +193,10 @@ def test_a_job_runs_again_from_the_step_that_failed(stack):
     assert "rounds[2]" in rounds
 
 
-def test_a_paused_job_begins_nothing_until_it_goes_on(stack):
-    job_id = started(stack, "one-at-a-time", "-i", "customer=paused")
+def test_a_paused_job_begins_nothing_until_it_goes_on(stack, held, gate):
+    job_id = started(stack, "one-at-a-time", "-i", "customer=paused", workspace=held)
     assert stack.stroem("pause", job_id).returncode == 0
     assert detail(stack, job_id)["paused"]
     assert stack.stroem("resume", job_id).returncode == 0
+    gate.open()
     assert ended(stack, job_id)["status"] == "completed"

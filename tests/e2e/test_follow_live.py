@@ -2,34 +2,52 @@
 
 import os
 import subprocess
-import time
+import threading
 
 import pytest
 
-from tests.e2e.running_stack import STROEM, RunningStack
+from tests.e2e.gates import a_gate
+from tests.e2e.live_messages import hear, say
+from tests.e2e.running_stack import STROEM, RunningStack, eventually
 from tests.fakes.relay import relay_to
 
-SLOW = """
+TASKS = """
 tasks:
-  slow:
+  turns:
     flow:
-      count:
-        type: script
-        script: "for i in $(seq 1 30); do echo line $i; sleep 0.3; done"
+      count: {{type: script, script: "{turns}"}}
+  parts:
+    flow:
+      count: {{type: script, script: "{parts}"}}
   breaks:
     flow:
-      tries: {type: script, script: "echo trying; exit 3", retry: {max_attempts: 2, delay: 1s}}
+      tries: {{type: script, script: "echo trying; exit 3", retry: {{max_attempts: 2, delay: 1s}}}}
 """
-LINES = [f"count: line {number}" for number in range(1, 31)]
+LINES = [f"count: line {number}\n" for number in range(1, 31)]
+HUNG_S = 180
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
+def gate():
+    with a_gate() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, gate):
     home = tmp_path_factory.mktemp("follow")
     (home / "slow").mkdir()
-    (home / "slow" / "slow.yaml").write_text(SLOW)
+    parts = "; ".join(
+        f"{gate.shell(f'part{first}')}; seq -f 'line %g' {first} {last}"
+        for first, last in ((1, 5), (6, 15), (16, 30))
+    )
+    text = TASKS.format(turns=gate.turns(12), parts=parts)
+    (home / "slow" / "slow.yaml").write_text(text)
     found = RunningStack(home / "data", options=("--workspace", f"slow={home / 'slow'}")).start()
-    # A function that was never called takes seconds to start, which is not what is timed here.
+    # A function that was never called takes seconds to start: a client may give live updates up.
+    with found.live() as socket:
+        say(socket, action="ping", id="warm")
+        hear(socket, "pong")
     found.stroem("trigger", "breaks", "-w", "slow", "--follow")
     yield found
     found.stop()
@@ -41,48 +59,69 @@ def relay(stack):
         yield running
 
 
-def started(port, *arguments):
-    """Return the command, started against a port; its output comes line by line."""
+@pytest.fixture
+def follow():
+    """Return a way to start the command against a port; its output comes line by line."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS", "STROEM"))}
-    command = [str(STROEM), *arguments]
-    return subprocess.Popen(
-        command,
-        env=environment | {"STROEM_URL": f"http://127.0.0.1:{port}", "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    running = []
+
+    def start(port, task):
+        process = subprocess.Popen(
+            [str(STROEM), "trigger", task, "-w", "slow", "--follow"],
+            env=environment | {"STROEM_URL": f"http://127.0.0.1:{port}", "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        hung = threading.Timer(HUNG_S, process.kill)
+        hung.start()
+        running.append((process, hung))
+        return process
+
+    yield start
+    for process, hung in running:
+        hung.cancel()
+        process.kill()
+        process.communicate()
 
 
-def test_lines_come_while_the_step_prints_and_no_log_is_polled(stack, relay):
-    with started(relay.port, "trigger", "slow", "-w", "slow", "--follow") as following:
-        came = [(time.monotonic(), text.rstrip("\n")) for text in following.stdout]
-    assert following.returncode == 0
-    assert [text for _, text in came] == LINES
-    # The step prints for nine seconds: lines that come together were not live.
-    assert came[-1][0] - came[0][0] > 5
-    assert len({round(at) for at, _ in came}) > 5
+def opened(relay):
+    """Return how many live connections were asked for."""
+    return bytes(relay.carried).count(b"GET /ws?ticket=")
+
+
+def test_lines_come_while_the_step_prints_and_no_log_is_polled(relay, follow, gate):
+    following = follow(relay.port, "turns")
+    for number in range(1, 13):
+        # No line is printed before the one above it was seen here.
+        gate.open(str(number))
+        assert following.stdout.readline() == LINES[number - 1]
+    assert following.stdout.read() == ""
+    assert following.wait(HUNG_S) == 0
     assert b"/logs" not in relay.carried
-    assert b"GET /ws?ticket=" in relay.carried
+    assert opened(relay) > 0
 
 
-def test_after_a_cut_in_the_middle_no_line_is_missing_and_none_comes_twice(stack, relay):
+def test_after_a_cut_in_the_middle_no_line_is_missing_and_none_comes_twice(relay, follow, gate):
+    following = follow(relay.port, "parts")
     came = []
-    with started(relay.port, "trigger", "slow", "-w", "slow", "--follow") as following:
-        for text in following.stdout:
-            came.append(text.rstrip("\n"))
-            if len(came) in (5, 15):
-                relay.cut()
-        said = following.stderr.read()
-    assert following.returncode == 0
+    for first, last in ((1, 5), (6, 15)):
+        gate.open(f"part{first}")
+        came += [following.stdout.readline() for _ in range(first, last + 1)]
+        before = opened(relay)
+        relay.cut()
+        # The rest is printed only when the command is there again.
+        eventually(lambda before=before: opened(relay) > before)
+    gate.open("part16")
+    came += list(following.stdout)
+    assert following.wait(HUNG_S) == 0
     assert came == LINES
-    assert said.count("; reconnected\n") == 1
-    assert bytes(relay.carried).count(b"GET /ws?ticket=") == 3
+    assert following.stderr.read().count("; reconnected\n") == 1
 
 
-def test_the_exit_code_is_the_outcome_and_attempts_are_told_apart(stack, relay):
-    with started(relay.port, "trigger", "breaks", "-w", "slow", "--follow") as following:
-        out, err = following.communicate(timeout=60)
+def test_the_exit_code_is_the_outcome_and_attempts_are_told_apart(relay, follow):
+    following = follow(relay.port, "breaks")
+    out, err = following.communicate(timeout=HUNG_S)
     assert following.returncode == 1
     assert out == "tries: trying\n── tries: attempt 2 ──\ntries: trying\n"
     assert "tries: failed: Exit code: 3" in err

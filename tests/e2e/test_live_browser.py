@@ -32,7 +32,7 @@ def stack(tmp_path_factory):
 
 def ended(stack, task):
     made = stack.post(f"/api/workspaces/long/tasks/{task}/execute", {"input": {}})["job_id"]
-    eventually(lambda: '"completed"' in stack.get(f"/api/jobs/{made}")[1], 60)
+    eventually(lambda: '"completed"' in stack.get(f"/api/jobs/{made}")[1], 180)
     return made
 
 

@@ -18,7 +18,7 @@ MANY = 60
 
 def answer_to(connection, message):
     connection.send(json.dumps(message))
-    return json.loads(connection.recv(timeout=20))
+    return json.loads(connection.recv(timeout=60))
 
 
 def threads(pid):
@@ -36,7 +36,7 @@ def refusal(stack, target):
 
 def raw(stack, request):
     """Return the first answer to bytes that a client would not send so."""
-    with socket.create_connection(("127.0.0.1", stack.port), timeout=20) as plain:
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=60) as plain:
         plain.sendall(request.replace("HOST", f"127.0.0.1:{stack.port}").encode())
         return plain.recv(65536).decode()
 
@@ -100,7 +100,7 @@ def test_a_message_over_what_api_gateway_takes_closes_the_connection(stack):
     with stack.live() as connection:
         connection.send("x" * (128 * 1024 + 1))
         with pytest.raises(ConnectionClosed) as closed:
-            connection.recv(timeout=20)
+            connection.recv(timeout=60)
         assert closed.value.rcvd.code == 1009
 
 

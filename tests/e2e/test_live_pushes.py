@@ -5,46 +5,59 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.e2e.gates import a_gate
 from tests.e2e.live_messages import hear, say
 from tests.e2e.running_stack import RunningStack, eventually
 
-LINES = 24
-SLOW = f"""
-actions:
-  count:
-    type: script
-    script: "for i in $(seq 1 {LINES}); do echo line $i; sleep 0.2; done"
+EARLY, LINES = 3, 9
+TASKS = """
 tasks:
-  slow: {{flow: {{count: {{action: count}}}}}}
+  turns: {{flow: {{count: {{type: script, script: "seq -f 'line %g' {early}; {turns}"}}}}}}
+  held: {{flow: {{count: {{type: script, script: "seq -f 'line %g' {early}; {held}; {rest}"}}}}}}
+  brief: {{flow: {{count: {{type: script, script: "seq -f 'line %g' {lines}"}}}}}}
 """
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
+def gate():
+    with a_gate() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, gate):
     home = tmp_path_factory.mktemp("pushes")
     (home / "slow").mkdir()
-    (home / "slow" / "slow.yaml").write_text(SLOW)
+    text = TASKS.format(
+        early=EARLY,
+        lines=LINES,
+        turns=gate.turns(LINES, EARLY + 1),
+        held=gate.shell("held"),
+        rest=f"seq -f 'line %g' {EARLY + 1} {LINES}",
+    )
+    (home / "slow" / "slow.yaml").write_text(text)
     found = RunningStack(home / "data", options=("--workspace", f"slow={home / 'slow'}"))
     found.start()
     yield found
     found.stop()
 
 
-def made(stack, **body):
-    path = "/api/workspaces/slow/tasks/slow/execute"
+def made(stack, task, **body):
+    path = f"/api/workspaces/slow/tasks/{task}/execute"
     return stack.post(path, {"input": {}} | body)["job_id"]
 
 
 def begun(stack, job_id):
     """Wait until a part of the job's log stands."""
-    eventually(lambda: "line 3" in stack.get(f"/api/jobs/{job_id}/logs")[1], 30)
+    last = f"line {EARLY}"
+    eventually(lambda: last in stack.get(f"/api/jobs/{job_id}/logs")[1])
 
 
-def bare_lines(socket):
-    """Return the lines that come on Strøm's own path until the job has ended, frame by frame."""
+def bare_lines(socket, last="Job completed"):
+    """Return the lines that come on Strøm's own path up to one of them, frame by frame."""
     frames = []
-    while not frames or frames[-1][-1]["line"] != "Job completed":
-        text = socket.recv(timeout=20)
+    while not frames or frames[-1][-1]["line"] != last:
+        text = socket.recv(timeout=60)
         frames.append([json.loads(line) for line in text.rstrip("\n").split("\n")])
     return frames
 
@@ -53,21 +66,23 @@ def counted(frames):
     return [row["line"] for rows in frames for row in rows if row["step"] == "count"]
 
 
-def test_bare_lines_are_first_what_is_there_and_then_what_comes(stack):
-    job_id = made(stack)
+def test_bare_lines_are_first_what_is_there_and_then_what_comes(stack, gate):
+    job_id = made(stack, "turns")
     begun(stack, job_id)
     with stack.ws(f"/api/jobs/{job_id}/logs/stream") as socket:
-        frames = bare_lines(socket)
-    assert counted(frames) == [f"line {number}" for number in range(1, LINES + 1)]
-    # The first frame has the whole beginning; the rest came while the step went on.
-    assert counted(frames[:1])[:3] == ["line 1", "line 2", "line 3"]
-    assert len(frames) > 3
-    assert frames[0][0]["line"].startswith("Job created")
+        early = bare_lines(socket, f"line {EARLY}")
+        assert early[0][0]["line"].startswith("Job created")
+        assert counted(early) == [f"line {number}" for number in range(1, EARLY + 1)]
+        for number in range(EARLY + 1, LINES + 1):
+            # It is printed only now, so each comes while the step goes on, and comes once.
+            gate.open(str(number))
+            assert counted(bare_lines(socket, f"line {number}")) == [f"line {number}"]
+        assert counted(bare_lines(socket)) == []
 
 
 def test_bare_lines_of_a_job_that_has_ended_are_its_whole_log(stack):
-    job_id = made(stack)
-    eventually(lambda: '"completed"' in stack.get(f"/api/jobs/{job_id}")[1], 60)
+    job_id = made(stack, "brief")
+    eventually(lambda: '"completed"' in stack.get(f"/api/jobs/{job_id}")[1])
     with stack.ws(f"/api/jobs/{job_id}/logs/stream") as socket:
         frames = bare_lines(socket)
     rows = [row for frame in frames for row in frame]
@@ -78,17 +93,21 @@ def log_of(stack, job_id):
     return json.loads(stack.get(f"/api/jobs/{job_id}/logs")[1])["logs"].rstrip("\n").split("\n")
 
 
-def test_job_events_have_the_words_of_the_api_and_lines_come_beside_them(stack):
+def test_job_events_have_the_words_of_the_api_and_lines_come_beside_them(stack, gate):
     with ExitStack() as opened:
         job_socket, list_socket = (opened.enter_context(stack.live()) for _ in range(2))
         say(list_socket, action="subscribe", id="all", topic={"workspace": "slow"})
         hear(list_socket, "caught_up")
-        job_id = made(stack, watch=True)
+        job_id = made(stack, "held", watch=True)
         say(job_socket, action="subscribe", id="one", topic={"job_id": job_id})
-        told = until_ended(job_socket)
-        listed = until_ended(list_socket)
+        told, listed = until(job_socket, "running"), until(list_socket, "running")
+        gate.open("held")
+        told += until(job_socket, "completed")
+        entry = told[-1]["job"]
+        listed += until(list_socket, "completed")
+        if all(one["type"] != "end" for one in told):
+            told += hear(job_socket, "end")
     shown = json.loads(stack.get(f"/api/jobs/{job_id}")[1])
-    entry = told[-1]["job"]
     assert {name: shown[name] for name in entry if name in shown} == entry
     steps = [one["steps"][0]["status"] for one in told if one["type"] == "job" and one["steps"]]
     assert steps[0] == "running"
@@ -106,8 +125,9 @@ def spanned(message):
     return range(message["first"], message["last"] + 1)
 
 
-def until_ended(socket):
+def until(socket, status):
+    """Return what comes up to the first message that tells of the job in a status."""
     found = []
-    while not found or found[-1].get("job", {}).get("status") != "completed":
+    while not found or found[-1].get("job", {}).get("status") != status:
         found += hear(socket, "job")
     return found

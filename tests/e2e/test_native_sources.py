@@ -74,14 +74,14 @@ def test_messages_of_a_queue_start_jobs_through_lambda(stack, client, function, 
     )
     for number in range(5):
         client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps({"n": number}))
-    eventually(lambda: len(started(stack, "orders")) == 5, 60)
+    eventually(lambda: len(started(stack, "orders")) == 5, 180)
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
 
     def left():
         found = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
         return sum(int(value) for value in found["Attributes"].values())
 
-    eventually(lambda: left() == 0, 60)
+    eventually(lambda: left() == 0, 180)
     assert {job["source_type"] for job in started(stack, "orders")} == {"event_source"}
 
 
@@ -103,4 +103,4 @@ def test_objects_of_a_bucket_start_jobs_through_lambda(stack, client, function, 
     )
     s3.put_object(Bucket="native-drops", Key="in/a b.csv", Body=b"1,2\n")
     s3.put_object(Bucket="native-drops", Key="out/a.csv", Body=b"1,2\n")
-    eventually(lambda: len(started(stack, "drops")) == 1, 60)
+    eventually(lambda: len(started(stack, "drops")) == 1, 180)

@@ -81,7 +81,7 @@ def test_a_job_whose_worker_was_killed_in_mid_step_ends_and_says_why(broken, tmp
         victim.wait()
     with a_worker(broken, tmp_path, "successor"):
         # A session is dead after 60 s of silence, and the tick comes every minute.
-        eventually(lambda: job(broken, job_id)["completed_at"], within_s=200)
+        eventually(lambda: job(broken, job_id)["completed_at"], within_s=400)
     ended = job(broken, job_id)
     assert ended["status"] == "failed"
     assert "Worker lost: worker victim" in step_of(ended, "nap")["error_message"]
@@ -101,5 +101,5 @@ def test_a_job_whose_engine_died_between_completion_and_dispatch_is_repaired_by_
     assert step_of(halted, "first")["status"] == "completed"
     assert step_of(halted, "second")["status"] == "ready"
     with a_worker(broken, tmp_path):
-        eventually(lambda: job(broken, job_id)["completed_at"], within_s=200)
+        eventually(lambda: job(broken, job_id)["completed_at"], within_s=400)
     assert job(broken, job_id)["status"] == "completed"

@@ -30,7 +30,7 @@ triggers:
     concurrency: skip
     input: { at: "{{ trigger.scheduled_local }}" }
 """
-WITHIN_S = 150
+WITHIN_S = 300
 
 
 def pushed(stack, folder):
@@ -75,7 +75,8 @@ def test_a_schedule_of_seconds_runs_and_a_backfill_fills_in_what_was_before(stac
     ahead = made_ahead(stack)
     late = [instant(job["started_at"]) - instant(job["start_at"]) for job in ahead]
     assert timedelta() <= min(late)
-    assert sorted(late)[len(late) // 2] < timedelta(seconds=5)
+    # By the tick alone, which comes each minute, it would be half a minute.
+    assert sorted(late)[len(late) // 2] < timedelta(seconds=15)
     starts = [job["start_at"] for job in ahead]
     assert len(starts) == len(set(starts))
     _backfilled(stack)

@@ -13,7 +13,7 @@ def test_demo_runs_the_sample_workflow_shows_each_step_and_leaves_nothing_runnin
         [str(ROOT / "dev"), "demo", "--port", str(free_port())],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from tests.e2e.running_stack import eventually, free_port
+from tests.e2e.running_stack import eventually
 from tests.e2e.workers import a_worker
 
 SECRET = "octopus-in-the-garden"
@@ -30,15 +30,19 @@ tasks:
           echo 'OUTPUT: {{"got": "{{{{ input.body.ref }}}}"}}'
 triggers:
   gh: {{type: webhook, name: gh, task: echo, hmac: {{scheme: github, secret: {secret}}}}}
-  now: {{type: webhook, name: now, task: echo, secret: {secret}, mode: sync, timeout_secs: 20}}
+  now: {{type: webhook, name: now, task: echo, secret: {secret}, mode: sync, timeout_secs: 25}}
 """
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes what is signed, as a user of the reference library would."""
+    """Takes what is signed, as a user of the reference library would.
 
-    def __init__(self, port):
-        super().__init__(("127.0.0.1", port), Handler)
+    The port is its own from the beginning, and closed until `server_activate`.
+    """
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        self.server_bind()
         self.events = []
 
 
@@ -59,28 +63,28 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiving(port):
-    server = Receiver(port)
-    thread = threading.Thread(target=server.serve_forever)
+def receiving(receiver):
+    receiver.server_activate()
+    thread = threading.Thread(target=receiver.serve_forever)
     thread.start()
     try:
-        yield server.events
+        yield receiver.events
     finally:
-        server.shutdown()
-        server.server_close()
+        receiver.shutdown()
         thread.join()
 
 
 @pytest.fixture
-def port():
-    return free_port()
+def receiver():
+    with Receiver() as bound:
+        yield bound
 
 
 @pytest.fixture
-def hooked(own_stack, tmp_path, port):
+def hooked(own_stack, tmp_path, receiver):
     folder = tmp_path / "workspace"
     folder.mkdir()
-    text = WORKSPACE.format(port=port, key=KEY, secret=SECRET)
+    text = WORKSPACE.format(port=receiver.server_port, key=KEY, secret=SECRET)
     (folder / "tasks.yaml").write_text(text)
     own_stack.options = (*own_stack.options, "--workspace", f"default={folder}")
     own_stack.start()
@@ -93,7 +97,7 @@ def call(stack, path, body, **headers):
     named["Content-Type"] = "application/json"
     request = urllib.request.Request(stack.url + path, body, named)  # noqa: S310 - loopback
     try:
-        with urllib.request.urlopen(request, timeout=40) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -104,7 +108,7 @@ def deliveries(stack, job_id):
 
 
 @pytest.mark.slow
-def test_webhooks_come_in_and_go_out_and_a_receiver_that_was_down_is_told_later(hooked, port):
+def test_webhooks_come_in_and_go_out_and_a_receiver_that_was_down_is_told_later(hooked, receiver):
     body = json.dumps({"ref": "refs/heads/main"}).encode()
     signature = "sha256=" + hmac.digest(SECRET.encode(), body, "sha256").hex()
     assert call(hooked, "/hooks/gh", body)[0] == 401
@@ -112,6 +116,8 @@ def test_webhooks_come_in_and_go_out_and_a_receiver_that_was_down_is_told_later(
     assert status == 200, started
     assert call(hooked, "/hooks/gh", body, X_Hub_Signature_256=signature)[0] == 409
     job_id = started["job_id"]
+    # Once the worker has begun to work, none of the 25 s of the next one is its start.
+    eventually(lambda: '"completed"' in hooked.get(f"/api/jobs/{job_id}")[1])
 
     status, ended = call(hooked, "/hooks/now", body, Authorization=f"Bearer {SECRET}")
     assert (status, ended["status"]) == (200, "completed"), ended
@@ -119,12 +125,12 @@ def test_webhooks_come_in_and_go_out_and_a_receiver_that_was_down_is_told_later(
 
     # Nobody listens yet.
     (first,) = eventually(
-        lambda: [one for one in deliveries(hooked, job_id) if one["tries"]], within_s=100
+        lambda: [one for one in deliveries(hooked, job_id) if one["tries"]], within_s=300
     )
     assert "did not answer" in first["tries"][0]["error"]
-    assert first["to"] == f"http://127.0.0.1:{port}"
-    with receiving(port) as events:
-        eventually(lambda: len(events) >= 2, within_s=150)
+    assert first["to"] == f"http://127.0.0.1:{receiver.server_port}"
+    with receiving(receiver) as events:
+        eventually(lambda: len(events) >= 2, within_s=300)
     assert {path for path, _ in events} == {"/told?x=1"}
     told = {event["subject"]: event for _, event in events}
     assert told.keys() == {job_id, ended["job_id"]}

@@ -73,12 +73,12 @@ def test_a_worker_of_a_group_runs_its_groups_work_until_it_is_revoked(stack, tmp
     foreign = started(stack, "grouped-b")
     with a_group_worker(stack, tmp_path, token) as log:
         own = started(stack, "grouped-a")
-        eventually(lambda: status_of(stack, own) == "completed", 60)
+        eventually(lambda: status_of(stack, own) == "completed", 180)
         assert status_of(stack, foreign) == "pending"
         revoked = stack.stroem("worker-groups", "revoke", "grouped")
         assert revoked.returncode == 0, revoked.stderr
-        eventually(lambda: "worker token is unknown" in log.read_text(), 60)
+        eventually(lambda: "worker token is unknown" in log.read_text(), 180)
         late = started(stack, "grouped-a")
-        eventually(lambda: log.read_text().count("worker token is unknown") > 1, 60)
+        eventually(lambda: log.read_text().count("worker token is unknown") > 1, 180)
         assert status_of(stack, late) == "pending"
         assert token not in log.read_text()

@@ -36,7 +36,7 @@ def a_worker(stack, tmp_path, name="w", slots=2):
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(60)
+        process.wait(120)
 
 
 def run_engine(stack, script, *arguments):
@@ -47,6 +47,6 @@ def run_engine(stack, script, *arguments):
         env=environment_of(stack),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )

@@ -35,7 +35,7 @@ def test_what_runs_is_killed_when_the_worker_is_lost(tmp_path):
     number = tmp_path / "pid"
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)])
     try:
-        assert eventually(lambda: number.exists() and number.read_text().endswith("\n"), 20)
+        assert eventually(lambda: number.exists() and number.read_text().endswith("\n"))
         pid = int(number.read_text())
         assert is_alive(pid)
     finally:
@@ -74,7 +74,7 @@ def test_many_steps_at_once_get_each_their_own_output(tmp_path, nursery):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     for number, bench in enumerate(benches):
         assert bench.stdout() == [*map(str, range(number, 3001))]
 

@@ -94,7 +94,7 @@ def test_a_consumer_that_is_to_end_is_not_held_up_and_its_events_are_tried_once_
     began = time.monotonic()
     emitter.emit({"a": 1})
     emitter.emit({"a": 2})
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert notes == ["… event 1 was not emitted: full"]
     assert server.accepted == [(2, {"a": 2})]
 

@@ -36,7 +36,7 @@ class Engine:
 
     def append(self, hold, first, lines, *, live):
         assert hold == HOLD
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.faults:
             raise self.faults.pop(0)
         self.live.append(live)
@@ -200,7 +200,7 @@ def test_a_log_that_is_given_up_holds_nobody_up_though_its_chunk_hangs():
     stream.give_up_at(time.monotonic() + 3600)
     began = time.monotonic()
     assert not stream.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     engine.gate.set()
     # The chunk that was under way arrives; none follows.
     assert eventually(lambda: engine.chunks == [(1, ["one"])])
@@ -217,7 +217,7 @@ def test_giving_up_ends_a_close_that_waits_already():
     closer.start()
     assert eventually(lambda: len(engine.faults) < 1000)
     stream.give_up_at(time.monotonic())
-    closer.join(5)
+    closer.join(60)
     assert closed == [False]
 
 

@@ -23,7 +23,7 @@ def test_a_slot_is_free_again_when_its_work_ends_or_breaks_off():
 
     for work in (break_off, lambda _: None):
         slots.start(slots.reserve(1)[0], work)
-        assert idle.acquire(timeout=5)
+        assert idle.acquire(timeout=60)
         assert slots.is_idle
     assert slots.free == 1
 
@@ -37,7 +37,7 @@ def test_while_paused_nothing_is_reserved():
     thread.join(0.05)
     assert got == []
     slots.resume()
-    thread.join(5)
+    thread.join(60)
     assert got == [[0]]
 
 
@@ -70,5 +70,5 @@ def test_who_waits_longest_comes_first():
     assert eventually(lambda: len(slots._waiting) == 2)
     slots.give_back([0])
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert "".join(order) in ("ab" * 20, "ba" * 20)

@@ -38,7 +38,7 @@ def test_after_a_stop_running_steps_end_and_nothing_new_begins(control, tmp_path
         assert eventually(lambda: len(control.beats) > 2)
         assert thread.is_alive()
         open_gate(tmp_path)
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     assert list(control.outcomes()) == ["build"]
     assert control.outcomes()["build"].error is None
@@ -51,7 +51,7 @@ def test_a_step_that_outlasts_the_grace_is_killed_and_reported(control, tmp_path
     with at_work(worker) as thread:
         assert runs(tmp_path)
         worker.stop()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     outcome = control.outcomes()["build"]
     assert outcome.error.startswith("Worker stopped")
@@ -66,7 +66,7 @@ def test_a_second_stop_does_not_wait_for_the_grace(control, tmp_path):
         assert runs(tmp_path)
         worker.stop()
         worker.stop()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     assert control.outcomes()["build"].error.startswith("Worker stopped")
 
@@ -76,7 +76,7 @@ def test_an_idle_worker_stops_without_waiting_for_its_question(control, tmp_path
     with at_work(worker) as thread:
         assert eventually(lambda: control.asked)
         worker.stop()
-        thread.join(2)
+        thread.join(60)
         assert not thread.is_alive()
         control.put(None)
 
@@ -89,7 +89,7 @@ def test_where_an_offer_is_a_claim_the_open_question_is_waited_for(tmp_path):
         worker.stop()
         assert eventually(worker._closing.is_set)
         control.put(an_assignment())
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     assert control.outcomes()["build"].error is None
 
@@ -102,7 +102,7 @@ def test_an_order_to_drain_ends_the_worker_after_its_steps(control, tmp_path):
         control.beats.clear()
         assert eventually(lambda: len(control.beats) > 3)
         open_gate(tmp_path)
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     assert control.outcomes()["build"].error is None
 
@@ -113,7 +113,7 @@ def test_a_stop_before_the_engine_answered_ends_the_worker(control, tmp_path):
     with at_work(worker) as thread:
         assert eventually(lambda: len(control.faults["register"]) < 1000)
         worker.stop()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     assert control.signed_off == 0
 
@@ -127,5 +127,5 @@ def test_after_a_stop_a_slot_does_not_go_on(control, tmp_path):
         worker.stop()
         assert eventually(worker._closing.is_set)
         open_gate(tmp_path, "first")
-        thread.join(5)
+        thread.join(60)
     assert list(control.outcomes()) == ["first"]

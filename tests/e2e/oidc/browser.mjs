@@ -8,7 +8,7 @@ const browser = await launched();
 try {
   const context = await browser.newContext();
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(90_000);
   const visited = [];
   page.on("framenavigated", (frame) => frame === page.mainFrame() && visited.push(frame.url()));
   await page.goto(start);

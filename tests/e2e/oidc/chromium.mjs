@@ -22,5 +22,5 @@ async function program() {
 }
 
 export async function launched() {
-  return chromium.launch({ headless: true, ...(await program()) });
+  return chromium.launch({ headless: true, timeout: 120_000, ...(await program()) });
 }

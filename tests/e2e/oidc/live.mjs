@@ -6,6 +6,7 @@ const [site, job] = process.argv.slice(2);
 const browser = await launched();
 try {
   const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(90_000);
   await page.goto(site);
   const seen = await page.evaluate(async (job) => {
     const ticket = await (await fetch("/api/ws-ticket", { method: "POST" })).json();
