@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 
 import pytest
@@ -73,25 +72,12 @@ def loaded_by(*arguments):
 
 
 def test_the_version_is_printed_before_anything_heavy_is_loaded():
-    assert not loaded_by("--version") & {"typer", "rich", "boto3", "pydantic", "yaml", "urllib3"}
-
-
-def test_the_version_is_there_within_150_ms():
-    # The fastest of several: the budget is for an idle machine, and this one may be busy. Where
-    # Python alone needs long to start, it may take as much more.
-    taken, bare = [], []
-    for _ in range(8):
-        taken.append(took_s([*PROGRAM, "--version"]))
-        bare.append(took_s([sys.executable, "-c", "pass"]))
-        if min(taken) <= max(0.15, 8 * min(bare)):
-            return
-    pytest.fail(f"it took {min(taken) * 1000:.0f} ms at best")
-
-
-def took_s(command):
-    started = time.perf_counter()
-    subprocess.run(command, env=ENVIRON, check=True, capture_output=True)
-    return time.perf_counter() - started
+    # How long it takes stands with the benchmarks: this is what keeps it short.
+    loaded = {name.partition(".")[0] for name in loaded_by("--version")}
+    # What Python itself loads where packages are installed is no choice of ours.
+    installed = {name for name in loaded - sys.stdlib_module_names if not name.startswith("_")}
+    assert installed == {"chalicelib"}
+    assert not loaded & {"asyncio", "email", "http", "logging", "ssl", "subprocess", "threading"}
 
 
 def test_help_loads_neither_aws_nor_http_nor_a_parser():
