@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
+# Of its own, so that these waits change nothing for others who draw repeatable numbers.
+_CHANCE = random.Random()  # noqa: S311 - jitter is no secret
 
 
 class Ending:
@@ -53,5 +55,5 @@ def delays(longest_s: float = LONGEST_DELAY_S) -> Iterator[float]:
     """Yield the waits between tries: from 0.1 s, doubled, each with a jitter of ± 25 %."""
     delay_s = FIRST_DELAY_S
     while True:
-        yield delay_s * random.uniform(0.75, 1.25)  # noqa: S311 - jitter is no secret
+        yield delay_s * _CHANCE.uniform(0.75, 1.25)
         delay_s = min(delay_s * 2, longest_s)

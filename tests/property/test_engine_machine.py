@@ -272,7 +272,6 @@ def test_whatever_happens_every_job_stands_as_the_language_says(part):
             max_examples=EXAMPLES // PARTS,
             stateful_step_count=STEPS,
             derandomize=not NIGHTLY,
-            deadline=None,
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),

@@ -83,7 +83,7 @@ def lived_through(world, happenings, fates):
     raise AssertionError("it never ends")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(HAPPENINGS, FATES, st.sampled_from([0, 2, 1000]))
 def test_each_line_of_each_attempt_is_told_once_and_in_order(happenings, fates, packs_over):
     world = LiveWorld(*STEPS)
@@ -101,7 +101,7 @@ def test_each_line_of_each_attempt_is_told_once_and_in_order(happenings, fates, 
         assert of_step == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(HAPPENINGS, FATES)
 def test_it_ends_with_the_job_as_it_ended_after_the_last_line(happenings, fates):
     told = lived_through(LiveWorld(*STEPS), happenings, fates).events
@@ -111,7 +111,7 @@ def test_it_ends_with_the_job_as_it_ended_after_the_last_line(happenings, fates)
     assert sum(isinstance(event, CaughtUp) for event in told) == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(HAPPENINGS, FATES)
 def test_an_attempt_is_announced_once_before_its_first_line(happenings, fates):
     told = lived_through(LiveWorld(*STEPS), happenings, fates).events

@@ -21,7 +21,7 @@ from chalicelib.workspaces.tarball import pack, unpack
 from tests.strategies import VALUES, faulty_workspaces, tree_of, workspaces
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(workspaces())
 def test_a_valid_workspace_loads_and_its_dump_loads_back_equal(raw):
     loaded = read_workspace(tree_of(raw))
@@ -33,7 +33,7 @@ def test_a_valid_workspace_loads_and_its_dump_loads_back_equal(raw):
     assert json.loads(json.dumps(dump(again))) == stored
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(faulty_workspaces())
 def test_one_planted_fault_is_the_only_error_and_is_found_where_it_is(fault):
     loaded = read_workspace(tree_of(fault.raw))
@@ -41,7 +41,7 @@ def test_one_planted_fault_is_the_only_error_and_is_found_where_it_is(fault):
     assert loaded.definition is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(VALUES)
 def test_json_read_as_yaml_is_the_same_value(value):
     document, findings = read_yaml("w.yaml", json.dumps(value, ensure_ascii=False))
@@ -49,14 +49,14 @@ def test_json_read_as_yaml_is_the_same_value(value):
     assert document.value == value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text("ab:{}[]&*!|>'\"%@`#-? \n\t,0.~", max_size=60))
 def test_any_text_is_read_or_refused_and_never_breaks(text):
     loaded = read_workspace(WorkspaceTree({"w.yaml": SourceFile(text.encode())}))
     assert loaded.ok == (not loaded.errors)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.recursive(VALUES, lambda inner: st.dictionaries(
     st.sampled_from(["actions", "tasks", "flow", "a", "type", "input", "on_error", "triggers",
                      "depends_on", "script", "connections", "secrets", "retry", "for_each"]),
@@ -109,7 +109,7 @@ TREES = st.dictionaries(
 ).map(WorkspaceTree)  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TREES)
 def test_what_is_packed_comes_back_with_the_same_revision(tree):
     again = unpack(pack(tree))

@@ -83,7 +83,7 @@ STARTS = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CRONS, st.sampled_from(ZONES), STARTS)
 def test_the_runs_of_two_days_are_those_that_the_oracle_sees(text, zone, start):
     cron, end = Cron.parse(text), start + timedelta(days=2)
@@ -92,7 +92,7 @@ def test_the_runs_of_two_days_are_those_that_the_oracle_sees(text, zone, start):
     assert [run for run in found if run <= end] == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(CRONS, st.sampled_from(ZONES), st.integers(0, 36_500))
 def test_the_next_run_is_later_and_fits_or_ends_a_gap(text, zone, day):
     cron, after = Cron.parse(text), datetime(1990, 1, 1, tzinfo=UTC) + timedelta(days=day)
@@ -104,7 +104,7 @@ def test_the_next_run_is_later_and_fits_or_ends_a_gap(text, zone, day):
     assert fits(cron, wall) or wall - before > timedelta(seconds=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text("0123456789*/,-?LW#MONJA @", max_size=30))
 def test_any_text_is_parsed_or_refused_and_never_breaks(text):
     with suppress(InvalidError):

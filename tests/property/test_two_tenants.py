@@ -173,7 +173,7 @@ class Town:
         return urlsafe_b64decode(padded).decode("latin-1")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.booleans(), st.lists(operations, min_size=5, max_size=40))
 def test_whatever_two_tenants_do_they_learn_nothing_of_each_other(keys, todo):
     """By rules of the access list, and by what keys are held to."""

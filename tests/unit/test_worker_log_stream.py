@@ -266,7 +266,7 @@ def test_lines_that_the_full_disk_does_not_take_are_owned_up_to(tmp_path, monkey
 TEXTS = st.text(max_size=30)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.lists(TEXTS, max_size=30), st.integers(1, 20), st.integers(1, 4000))))
 def test_lines_leave_the_backlog_as_they_went_in(rounds):
     backlog = Backlog("build", memory_bytes=1_000)
