@@ -44,6 +44,7 @@ class Following:
     _steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     _told: dict[str, Any] = field(default_factory=dict)
     _subscribe_id: str | None = None
+    _answers: set[str] = field(default_factory=set)
     _asked_at: float = 0.0
     _has_subscribed_after_end: bool = False
     _looked_at: float = 0.0
@@ -142,16 +143,14 @@ class Following:
     def tick(self, now: float) -> None:
         """Ask for what is missing, and whether the server is there."""
         if self._subscribe_id is not None:
-            if now - self._asked_at > ANSWER_S and not self._heart.is_waiting:
+            if now - self._asked_at > ANSWER_S:
                 self._subscribe(now)
         elif self.has_ended and not self._has_subscribed_after_end:
             self._subscribe(now)
         else:
             self._ask(now)
         quiet_since = self.attempts.quiet_since()
-        if self._subscribe_id is not None:
-            quiet_since = self._heart.heard_at
-        elif quiet_since is None:
+        if quiet_since is None:
             # Nothing runs: what may have been missed is a change of the job, and that is rare.
             quiet_since = self._heart.heard_at + self._look_s - PING_S
         if self._heart.is_due(now, quiet_since):
@@ -175,7 +174,7 @@ class Following:
         self._ids += 1
         self._subscribe_id, self._asked_at = f"job-{self._ids}", now
         self._has_subscribed_after_end = self.has_ended
-        self._heart.asked(now)
+        self._answers.clear()
         self.outbox.append(
             {
                 "action": "subscribe",
@@ -192,6 +191,7 @@ class Following:
                 self._has_more, self._asked_at = message["more"], now
                 self.wants_look = True
                 yield from self._heads(message["heads"], now)
+                self._subscription_answered(message_id, "subscribed")
             case "resync" if message["topic"].get("job_id") == self.job_id:
                 self.wants_look = True
                 yield from self._heads(message["heads"], now)
@@ -208,7 +208,14 @@ class Following:
         if message_id != self._subscribe_id:
             yield from self.attempts.answered(message_id)
         else:
-            self._subscribe_id = None
+            self._subscription_answered(message_id, "caught_up")
+
+    def _subscription_answered(self, message_id: str, kind: str) -> None:
+        """Take notice of one of two answers; who lacks one may not have heard of an attempt."""
+        if message_id == self._subscribe_id:
+            self._answers.add(kind)
+            if len(self._answers) == 2:  # noqa: PLR2004 - both
+                self._subscribe_id = None
 
     def _refused(self, message_id: str, message: Message, now: float) -> Iterator[Event]:
         if message_id == self._subscribe_id:

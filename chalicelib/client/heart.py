@@ -6,26 +6,19 @@ from dataclasses import dataclass
 
 PING_S = 5.0
 IDLE_PING_S = 45.0
-# Who is not answered asks but once more: a server that is late would get later by each question.
-_AGAIN_S = 10.0
-_DEAD_S = 20.0
+_DEAD_S = 15.0
 
 
 @dataclass(slots=True)
 class Heart:
     """What was heard of a connection, and when. Times are those of a monotonic clock.
 
-    `asked_at` is that of the first question since anything was heard, `pinged_at` of the last.
+    `asked_at` is that of the first ping since anything was heard.
     """
 
     heard_at: float = 0.0
     pinged_at: float = 0.0
     asked_at: float | None = None
-
-    @property
-    def is_waiting(self) -> bool:
-        """Say whether nothing was heard since something was asked."""
-        return self.asked_at is not None
 
     def opened(self, now: float) -> None:
         """Begin anew with a connection."""
@@ -35,20 +28,15 @@ class Heart:
         """Take notice of a message."""
         self.heard_at, self.asked_at = now, None
 
-    def asked(self, now: float) -> None:
-        """Take notice of a question: its answer says as much as that of a ping."""
-        self.pinged_at = now
-        self.asked_at = now if self.asked_at is None else self.asked_at
-
     def is_due(self, now: float, quiet_since: float) -> bool:
         """Say whether to ping now; it counts as done. `quiet_since`: of what is followed."""
-        pause_s = PING_S if self.asked_at is None else _AGAIN_S
-        is_quiet = now - quiet_since >= PING_S and now - self.pinged_at >= pause_s
+        is_quiet = now - quiet_since >= PING_S and now - self.pinged_at >= PING_S
         if not is_quiet and now - self.pinged_at < IDLE_PING_S:
             return False
-        self.asked(now)
+        self.pinged_at = now
+        self.asked_at = now if self.asked_at is None else self.asked_at
         return True
 
     def is_dead(self, now: float) -> bool:
-        """Say whether a question was not answered, nor anything else heard, for too long."""
+        """Say whether a ping was not answered, nor anything else heard, for too long."""
         return self.asked_at is not None and now - self.asked_at > _DEAD_S
