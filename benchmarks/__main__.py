@@ -10,17 +10,20 @@ from pathlib import Path
 from benchmarks import live, login
 from benchmarks.measure import Figures, Server, measure, plain_spawn_s
 from benchmarks.stack import running
+from benchmarks.viewers import command as viewers
 from benchmarks.workspace import CHAIN, FAN, write_workspace
 
 
 def main() -> None:
-    """Measure each control in turn and print a table; or, with `login` or `live`, only those."""
+    """Measure each control in turn and print a table; or only what a first word names."""
     if sys.argv[1:2] == ["login"]:
         login.main(sys.argv[2:])
         return
     if sys.argv[1:2] == ["live"]:
         live.main(sys.argv[2:])
         return
+    if sys.argv[1:2] == ["viewers"]:
+        sys.exit(viewers.main(sys.argv[2:]))
     flags = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     flags.add_argument("--control", choices=["direct", "http", "both"], default="both")
     flags.add_argument("--first", type=int, default=100, help="jobs for trigger -> first step")
