@@ -52,6 +52,20 @@ class LogChunk:
     live: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """Lines behind `after` and up to `last` of one attempt of a step."""
+
+    step: str
+    attempt: int
+    after: int
+    last: int
+
+    def meets(self, chunk: LogChunk) -> bool:
+        """Say whether a chunk of this attempt holds lines of this part."""
+        return self.after < chunk.last and chunk.first <= self.last
+
+
 def stamp(instant: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds, so that texts sort as the instants do."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

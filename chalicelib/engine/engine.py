@@ -27,7 +27,6 @@ from chalicelib.engine.ports import (
     Ids,
     JobStore,
     Links,
-    LogStore,
     Queue,
     Registry,
     Slots,
@@ -37,6 +36,7 @@ from chalicelib.engine.ports_accounts import Accounts, NoAccounts, NoPasswords, 
 from chalicelib.engine.ports_audit import AuditLog, NoAudit
 from chalicelib.engine.ports_event_sources import EventSources, NoEventSources
 from chalicelib.engine.ports_live import Connections, NoConnections, NoPushes, Pushes
+from chalicelib.engine.ports_logs import LogStore
 from chalicelib.engine.ports_notify import (
     Deliveries,
     NoDeliveries,

@@ -23,7 +23,8 @@ from chalicelib.domain.plan import Flow
 from chalicelib.domain.values import StepRef
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.payloads import load_blob, store_blob
-from chalicelib.engine.ports import Blobs, LogStore
+from chalicelib.engine.ports import Blobs
+from chalicelib.engine.ports_logs import LogStore
 
 INLINE_CHUNK_BYTES = 8 * 1024
 KEPT = timedelta(days=30)

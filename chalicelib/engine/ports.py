@@ -15,7 +15,6 @@ from typing import Protocol
 
 from chalicelib.domain.job import AfterAction, Job, JobState, LoopGroup, Note, Slot, StepRecord
 from chalicelib.domain.lifecycle import JobStatus
-from chalicelib.domain.logs import LogChunk
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import WorkerRecord
 from chalicelib.domain.workflow import Definition
@@ -47,7 +46,6 @@ __all__ = [
     "Line",
     "Links",
     "ListPosition",
-    "LogStore",
     "Message",
     "Queue",
     "Received",
@@ -282,24 +280,6 @@ class Registry(Protocol):
 
     def pause_task(self, workspace: str, task: str, *, paused: bool) -> None:
         """Pause all triggers of a task, or let them go on. Safe to repeat."""
-
-
-class LogStore(Protocol):
-    """The table `logs`: chunks of lines."""
-
-    def append(self, chunk: LogChunk, expires_at: datetime) -> None:
-        """Write the chunk if absent: a repeat changes nothing."""
-
-    def chunks(self, job_id: str, step: str | None = None) -> list[LogChunk]:
-        """Return the chunks of a job or of one step, by step, attempt and first line."""
-
-    def chunks_after(
-        self, job_id: str, step: str, attempt: int, after: int, limit: int
-    ) -> list[LogChunk]:
-        """Return the first `limit` chunks of an attempt that hold lines behind line `after`."""
-
-    def head(self, job_id: str, step: str, attempt: int) -> int:
-        """Return the number of the last line that stands of an attempt; 0 if none does."""
 
 
 class Blobs(Protocol):

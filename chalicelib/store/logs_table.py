@@ -6,6 +6,7 @@ Source: decision 13; live logs.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from datetime import datetime
 
 from pynamodb.attributes import (
@@ -17,11 +18,14 @@ from pynamodb.attributes import (
 )
 
 from chalicelib.domain import keys
-from chalicelib.domain.logs import LogChunk
+from chalicelib.domain.logs import LogChunk, LogPart
 from chalicelib.store.attributes import BlobRefAttribute
 from chalicelib.store.dynamo import Item, RefusedError, answering, bind
+from chalicelib.store.log_neighbours import Attempt, settled
 
 _PACKING = 6
+# What a head is read from: all but the text.
+_NUMBERS = ["step", "attempt", "first", "last"]
 
 
 class ChunkItem(Item):
@@ -76,21 +80,75 @@ class LogsTable:
     def chunks_after(
         self, job_id: str, step: str, attempt: int, after: int, limit: int
     ) -> list[LogChunk]:
-        # The chunk before may hold lines behind `after` too.
-        before = self._newest(job_id, step, attempt, after + 1)
-        start = after + 1 if before is None or before.last <= after else before.first
-        within = self._chunk.sk.between(
-            keys.log_sk(step, attempt, start), keys.log_sk(step, attempt, keys.LAST_LINE)
-        )
-        with answering(self._name):
-            items = self._chunk.query(
-                keys.log_pk(job_id), within, consistent_read=True, limit=limit
-            )
-            return [chunk_of(item, job_id) for item in items]
+        start = self._start(job_id, step, attempt, after)
+        end = keys.log_sk(step, attempt, keys.LAST_LINE)
+        return self._between(job_id, start, end, limit)
+
+    def chunks_of(self, job_id: str, parts: Sequence[LogPart]) -> list[LogChunk]:
+        by_attempt = {(part.step, part.attempt): part for part in parts}
+
+        def page(start: str, end: str, limit: int) -> list[LogChunk]:
+            return self._between(job_id, start, end, limit)
+
+        def alone(attempt: Attempt) -> list[LogChunk]:
+            part = by_attempt[attempt]
+            if part.last <= part.after:
+                # The table refuses a range that ends before it begins.
+                return []
+            start = self._start(job_id, *attempt, part.after)
+            return self._between(job_id, start, keys.log_sk(*attempt, part.last))
+
+        found = dict(settled(by_attempt, page, alone))
+        return [
+            chunk
+            for attempt, part in by_attempt.items()
+            for chunk in found[attempt]
+            if part.meets(chunk)
+        ]
 
     def head(self, job_id: str, step: str, attempt: int) -> int:
         newest = self._newest(job_id, step, attempt, keys.LAST_LINE)
         return newest.last if newest else 0
+
+    def heads(self, job_id: str, attempts: Sequence[tuple[str, int]]) -> list[int]:
+        def page(start: str, end: str, limit: int) -> list[LogChunk]:
+            return self._between(job_id, start, end, limit, _NUMBERS)
+
+        def alone(attempt: Attempt) -> list[LogChunk]:
+            newest = self._newest(job_id, *attempt, keys.LAST_LINE)
+            return [newest] if newest else []
+
+        found = dict(settled(attempts, page, alone))
+        return [found[one][-1].last if found[one] else 0 for one in attempts]
+
+    def _start(self, job_id: str, step: str, attempt: int, after: int) -> str:
+        """Return the key from which on chunks hold lines behind `after`."""
+        # The chunk before may hold lines behind `after` too.
+        before = self._newest(job_id, step, attempt, after + 1)
+        first = after + 1 if before is None or before.last <= after else before.first
+        return keys.log_sk(step, attempt, first)
+
+    def _between(
+        self,
+        job_id: str,
+        start: str,
+        end: str,
+        limit: int | None = None,
+        only: list[str] | None = None,
+    ) -> list[LogChunk]:
+        """Return the first `limit` chunks from one sort key to another, both included.
+
+        `only` names the attributes that are read of them.
+        """
+        with answering(self._name):
+            items = self._chunk.query(
+                keys.log_pk(job_id),
+                self._chunk.sk.between(start, end),
+                consistent_read=True,
+                limit=limit,
+                attributes_to_get=only,
+            )
+            return [chunk_of(item, job_id) for item in items]
 
     def _newest(self, job_id: str, step: str, attempt: int, first: int) -> LogChunk | None:
         """Return the last chunk of the attempt that begins at line `first` or before it."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from chalicelib.domain import keys
 from chalicelib.domain.errors import ConflictError, NotFoundError
-from chalicelib.domain.logs import LogChunk
+from chalicelib.domain.logs import LogChunk, LogPart
 from chalicelib.domain.values import StepRef
 from chalicelib.domain.worker import WorkerRecord, WorkerStatus
 from chalicelib.domain.workspace import Revision, WorkspaceRecord
@@ -135,6 +135,17 @@ class MemoryLogs:
         return max(
             (c.last for c in self.chunks_after(job_id, step, attempt, 0, 1 << 30)), default=0
         )
+
+    def chunks_of(self, job_id: str, parts: Sequence[LogPart]) -> list[LogChunk]:
+        return [
+            chunk
+            for part in parts
+            for chunk in self.chunks_after(job_id, part.step, part.attempt, part.after, 1 << 30)
+            if part.meets(chunk)
+        ]
+
+    def heads(self, job_id: str, attempts: Sequence[tuple[str, int]]) -> list[int]:
+        return [self.head(job_id, *attempt) for attempt in attempts]
 
     def drop(self, job_id: str) -> None:
         """Forget a job's chunks, as their expiry does in the table."""

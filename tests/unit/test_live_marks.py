@@ -49,8 +49,8 @@ def test_a_resync_is_told_even_where_heads_cannot_be_read():
         def __getattr__(self, name):
             return getattr(logs, name)
 
-        def head(self, job_id, step, attempt):
-            raise UnavailableError(f"the table of {job_id}, {step}, {attempt} did not answer")
+        def heads(self, job_id, attempts):
+            raise UnavailableError(f"the table of {job_id}, {attempts} did not answer")
 
     stage.engine = replace(stage.engine, logs=Silent())
     stage.write(work, 2, "two")

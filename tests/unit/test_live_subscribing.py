@@ -55,9 +55,9 @@ def test_the_subscription_stands_before_what_is_there_is_read(talk):
     logs, seen = talk.engine.logs, []
 
     class Watching:
-        def head(self, *where):
+        def heads(self, *where):
             seen.append((talk.opened().topics, talk.watched_until(job_id)))
-            return logs.head(*where)
+            return logs.heads(*where)
 
         def __getattr__(self, name):
             return getattr(logs, name)

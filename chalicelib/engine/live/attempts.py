@@ -64,9 +64,10 @@ def begun(engine: Engine, state: JobState) -> tuple[list[Begun], bool]:
     return found[:MOST_ATTEMPTS], is_cut or len(found) > MOST_ATTEMPTS
 
 
-def heads_of(engine: Engine, found: Iterable[Begun]) -> list[Head]:
-    """Return how many lines of each are there."""
-    return [head_of(engine, one.attempt, has_ended=one.has_ended) for one in found]
+def heads_of(engine: Engine, job_id: str, found: Sequence[Begun]) -> list[Head]:
+    """Return how many lines of each of the job's attempts are there."""
+    lasts = engine.logs.heads(job_id, [(one.attempt.step, one.attempt.number) for one in found])
+    return [Head(one.attempt, last, one.has_ended) for one, last in zip(found, lasts, strict=True)]
 
 
 def head_of(engine: Engine, attempt: Attempt, *, has_ended: bool) -> Head:
@@ -81,7 +82,7 @@ def one_head(engine: Engine, attempt: Attempt) -> Sequence[Head]:
     found = [one for one in begun_in(state.job, state.steps.values()) if one.attempt == attempt]
     if state.job.status.is_terminal:
         return [head_of(engine, attempt, has_ended=True)]
-    return heads_of(engine, found)
+    return heads_of(engine, attempt.job_id, found)
 
 
 def _instances(engine: Engine, state: JobState) -> tuple[list[StepRecord], bool]:

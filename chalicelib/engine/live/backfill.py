@@ -7,14 +7,14 @@ lines share one object. Source: live logs, sections 2.3 and 2.4.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from chalicelib.domain import keys
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.job import Job
-from chalicelib.domain.logs import LogChunk
+from chalicelib.domain.logs import LogChunk, LogPart
 from chalicelib.domain.redactor import Redactor
 from chalicelib.engine.engine import Engine
 from chalicelib.engine.job_logs import KEPT, is_archived
@@ -22,6 +22,8 @@ from chalicelib.engine.live import messages
 from chalicelib.engine.live.messages import Attempt, Fetched, Span
 
 SMALL_BYTES = 64 * 1024
+# Of more attempts than these the lines come as one object, not as a message each.
+MOST_APART = 16
 # Beside the name of a step. Only what dots stand for secrets in can be longer and no object yet.
 _LONGEST_LINE_BYTES = 24 * 1024
 # Source: security, S17. Who is slower asks again for what is left.
@@ -31,6 +33,10 @@ _PACK_BYTES = 1024 * 1024
 _PACK_SPANS_BYTES = 20 * 1024
 _NUMBERS_BYTES = 40
 _PAGE = 100
+# Who lacks no more of an attempt gets it with that of others, up to so many lines together. A line
+# may be a chunk, and that has 8 KB: what is held at once is bounded.
+_SHORT_LINES = 100
+_TOGETHER_LINES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +72,30 @@ def backfill(
 ) -> Iterator[str]:
     """Yield the messages that bring these lines, in the order of `wanted`.
 
-    What is long is told as chunks, which may hold a little more at both ends.
+    What is long, or of more than `MOST_APART` attempts, is told as chunks, which may hold a little
+    more at both ends.
     """
-    pieces = _pieces(engine, wanted, redactor)
+    pieces = _pieces(engine, job_id, wanted, redactor)
+    held: list[_Piece] = []
+    if len(wanted) <= MOST_APART:
+        held, is_all = _small(pieces)
+        if is_all:
+            yield from _as_lines(held, wanted)
+            return
+    fetched = _fetched(engine, job_id, _chained(held, pieces))
+    yield from messages.chunks_messages(job_id, fetched)
+
+
+def _small(pieces: Iterator[_Piece]) -> tuple[list[_Piece], bool]:
+    """Return the first pieces, and whether they are all and have room in messages."""
     held: list[_Piece] = []
     size = 0
     for piece in pieces:
         held.append(piece)
         size += piece.size
         if piece.key is not None or size > SMALL_BYTES or piece.longest > _LONGEST_LINE_BYTES:
-            break
-    else:
-        yield from _as_lines(held, wanted)
-        return
-    fetched = _fetched(engine, job_id, _chained(held, pieces))
-    yield from messages.chunks_messages(job_id, fetched)
+            return held, False
+    return held, True
 
 
 def _chained(held: Sequence[_Piece], rest: Iterator[_Piece]) -> Iterator[_Piece]:
@@ -88,18 +103,49 @@ def _chained(held: Sequence[_Piece], rest: Iterator[_Piece]) -> Iterator[_Piece]
     yield from rest
 
 
-def _pieces(engine: Engine, wanted: Sequence[Wanted], redactor: Redactor) -> Iterator[_Piece]:
+def _pieces(
+    engine: Engine, job_id: str, wanted: Iterable[Wanted], redactor: Redactor
+) -> Iterator[_Piece]:
+    for group in _groups(wanted):
+        found = _paged(engine, group[0]) if _is_long(group[0]) else _held(engine, job_id, group)
+        for chunk in found:
+            yield _piece(Attempt(job_id, chunk.step, chunk.attempt), chunk, redactor)
+
+
+def _is_long(one: Wanted) -> bool:
+    return one.last - one.after > _SHORT_LINES
+
+
+def _groups(wanted: Iterable[Wanted]) -> Iterator[list[Wanted]]:
+    """Yield what is read together: neighbours that are short, and each that is long by itself."""
+    group: list[Wanted] = []
+    lines = 0
     for one in wanted:
-        after = one.after
-        while after < one.last:
-            own = one.attempt
-            found = engine.logs.chunks_after(own.job_id, own.step, own.number, after, _PAGE)
-            for chunk in found:
-                if after < chunk.last and chunk.first <= one.last:
-                    yield _piece(own, chunk, redactor)
-                    after = max(after, chunk.last)
-            if len(found) < _PAGE:
-                break
+        own = one.last - one.after
+        if group and (_is_long(one) or _is_long(group[0]) or lines + own > _TOGETHER_LINES):
+            yield group
+            group, lines = [], 0
+        group.append(one)
+        lines += own
+    if group:
+        yield group
+
+
+def _held(engine: Engine, job_id: str, group: Iterable[Wanted]) -> Sequence[LogChunk]:
+    parts = [LogPart(w.attempt.step, w.attempt.number, w.after, w.last) for w in group]
+    return engine.logs.chunks_of(job_id, parts)
+
+
+def _paged(engine: Engine, one: Wanted) -> Iterator[LogChunk]:
+    own, after = one.attempt, one.after
+    while after < one.last:
+        found = engine.logs.chunks_after(own.job_id, own.step, own.number, after, _PAGE)
+        for chunk in found:
+            if after < chunk.last and chunk.first <= one.last:
+                yield chunk
+                after = max(after, chunk.last)
+        if len(found) < _PAGE:
+            break
 
 
 def _piece(attempt: Attempt, chunk: LogChunk, redactor: Redactor) -> _Piece:

@@ -106,7 +106,8 @@ def _skip(engine: Engine, opened: Connection, job_id: str) -> None:
     """Take all that is there now as sent."""
     now = engine.clock.now()
     found, _ = begun(engine, engine.jobs.load(job_id))
-    sent = {(h.attempt.step, h.attempt.number): h.head for h in heads_of(engine, found)}
+    heads = heads_of(engine, job_id, found)
+    sent = {(h.attempt.step, h.attempt.number): h.head for h in heads}
     for _ in range(_TRIES):
         relay = engine.connections.relay(opened.connection_id)
         try:

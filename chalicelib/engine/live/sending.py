@@ -120,6 +120,6 @@ def _heads(engine: Engine, topic: Topic) -> Sequence[Head]:
         if topic.step is not None:
             return one_head(engine, Attempt(topic.job_id, topic.step, topic.attempt or 0))
         found, _ = begun(engine, engine.jobs.load(topic.job_id))
-        return heads_of(engine, found)
+        return heads_of(engine, topic.job_id, found)
     # That something was missed must be told, if not where to: the next `pong` says it.
     return []

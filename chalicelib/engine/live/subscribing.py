@@ -22,7 +22,7 @@ from chalicelib.engine.engine import Engine
 from chalicelib.engine.job_logs import is_archived
 from chalicelib.engine.live import messages
 from chalicelib.engine.live.attempts import begun, head_of, heads_of, one_head
-from chalicelib.engine.live.backfill import Wanted, backfill, refuse_expired
+from chalicelib.engine.live.backfill import MOST_APART, Wanted, backfill, refuse_expired
 from chalicelib.engine.live.messages import Attempt, ErrorCode, Head
 from chalicelib.engine.live.parting import leave
 from chalicelib.engine.live.requests import Ping, Range, RefusedError, Subscribe, Unsubscribe
@@ -152,8 +152,9 @@ def _is_over(engine: Engine, topic: Topic) -> bool:
 def _heads(engine: Engine, topic: Topic) -> tuple[list[Head], bool]:
     if topic.step is not None:
         return list(one_head(engine, _attempt_in(topic))), False
-    found, more = begun(engine, engine.jobs.load(topic.job_id or ""))
-    return heads_of(engine, found), more
+    job_id = topic.job_id or ""
+    found, more = begun(engine, engine.jobs.load(job_id))
+    return heads_of(engine, job_id, found), more
 
 
 def _behind(
@@ -164,6 +165,9 @@ def _behind(
     lacking = [head for head in reversed(heads) if head.head > _had(head, have)]
     wanted = [Wanted(head.attempt, _had(head, have), head.head) for head in lacking]
     yield from _lines(engine, job, wanted)
+    if len(lacking) > MOST_APART:
+        # The answer has just said it of all of them, and each message is a request.
+        return
     for head in lacking:
         if head.has_ended:
             yield messages.end(head.attempt, head.head)
@@ -181,8 +185,10 @@ def _told(engine: Engine, topics: Iterable[Topic], most: int) -> Iterator[Head]:
         if topic.step is not None:
             yield from one_head(engine, _attempt_in(topic))
         else:
-            found, _ = begun(engine, engine.jobs.load(topic.job_id or ""))
-            yield from heads_of(engine, [one for one in found if not one.has_ended][:most])
+            job_id = topic.job_id or ""
+            found, _ = begun(engine, engine.jobs.load(job_id))
+            running = [one for one in found if not one.has_ended][:most]
+            yield from heads_of(engine, job_id, running)
 
 
 def _had(head: Head, have: Mapping[tuple[str, int], int]) -> int:
