@@ -7,7 +7,7 @@ import asyncio
 import runpy
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypercorn.config import Config
@@ -27,6 +27,8 @@ MESSAGE_BYTES = 128 * 1024
 # Where MiniStack's call of a WebSocket function has the kind of event.
 EVENT_TYPE = 6
 ACCEPTED = range(200, 300)
+# Of connections that one function answers: each process holds 57 MB, and laptops have few cores.
+AT_ONCE = 2
 
 
 class _Quick:
@@ -129,6 +131,34 @@ class Handshakes:
         await self._serve(scope, receive, answered, *given, **more)
 
 
+class Leases:
+    """Lets a function answer several connections at once; MiniStack has one process for all."""
+
+    def __init__(self) -> None:
+        self._acquire = lambda_runtime.acquire_worker
+        self._free: dict[str, threading.Semaphore] = {}
+
+    def of(self, function: str, *given: Any, **more: Any) -> "_Leased":  # noqa: ANN401 - passed through
+        free = self._free.setdefault(function, threading.Semaphore(AT_ONCE))
+        return _Leased(lambda: self._acquire(function, *given, **more)[0], free)
+
+
+class _Leased:
+    """A process of a function, from the pool for as long as it answers."""
+
+    def __init__(self, acquire: Callable[[], Any], free: threading.Semaphore) -> None:
+        self._acquire = acquire
+        self._free = free
+
+    def invoke(self, *given: Any) -> Any:  # noqa: ANN401 - passed through
+        with self._free:
+            worker = self._acquire()
+            try:
+                return worker.invoke(*given)
+            finally:
+                lambda_runtime.release_worker(worker)
+
+
 class Archives:
     """Keeps equal archives of functions once; MiniStack has a copy for each function."""
 
@@ -155,6 +185,7 @@ def mend() -> None:
     # After each call MiniStack waits 50 ms for what a function may still print.
     worker = lambda_runtime.Worker
     worker._drain_stderr_bounded = worker._drain_stderr  # noqa: SLF001 - as above
+    lambda_runtime.get_or_create_worker = Leases().of
     handshakes = Handshakes()
     apigateway._invoke_ws_lambda = handshakes.invoke  # noqa: SLF001 - as above
     apigateway.handle_websocket = handshakes.serve
