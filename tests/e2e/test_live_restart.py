@@ -8,7 +8,7 @@ START = "/api/workspaces/default/tasks/release/execute"
 
 
 def told_of(stack):
-    """Start a job, which no worker takes; return the id of the one that is told of, and its own."""
+    """Start a job that no worker takes; return the id of the one told of, and its own."""
     with stack.live() as socket:
         say(socket, action="subscribe", id="1", topic={"workspace": "default"})
         hear(socket, "caught_up")
