@@ -62,8 +62,8 @@ class LogPart:
     last: int
 
     def meets(self, chunk: LogChunk) -> bool:
-        """Say whether a chunk of this attempt holds lines of this part."""
-        return self.after < chunk.last and chunk.first <= self.last
+        """Say whether a chunk of this attempt holds lines of this part, which may be empty."""
+        return max(self.after + 1, chunk.first) <= min(self.last, chunk.last)
 
 
 def stamp(instant: datetime) -> str:

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain import keys
@@ -54,7 +54,6 @@ class Partition:
         return self._chunks[bisect_left(self._keys, start) : bisect_right(self._keys, end)]
 
 
-@settings(deadline=None)
 @given(
     lengths=st.dictionaries(
         ATTEMPTS, st.sampled_from([1, 1, 1, 2, 2, 3, 7, 31, 32, 33, 100]), max_size=60
